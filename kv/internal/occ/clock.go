@@ -1,0 +1,38 @@
+package occ
+
+import (
+	"time"
+
+	"github.com/tito-db/tito-go/kv"
+)
+
+// reserveAhead is how far ahead of the version in use the next block is
+// reserved. A crash makes versions run ahead of the wall clock by at most that.
+const reserveAhead = 2 * time.Second
+
+// clock hands out versions: the wall clock's, unless that stands still or
+// goes back. It reserves them in blocks with a durable write, so that a
+// version whose commit was lost with an unsynced tail is not given again.
+type clock struct {
+	last     kv.Version
+	reserved kv.Version
+	reserve  func(kv.Version) error
+}
+
+func newClock(last kv.Version, reserve func(kv.Version) error) clock {
+	return clock{last: last, reserved: last, reserve: reserve}
+}
+
+// next returns a version above all earlier ones.
+func (c *clock) next() (kv.Version, error) {
+	v := max(c.last+1, kv.VersionAt(time.Now()))
+	if c.reserve != nil && v > c.reserved {
+		upTo := kv.VersionAt(v.Time().Add(reserveAhead))
+		if err := c.reserve(upTo); err != nil {
+			return 0, err
+		}
+		c.reserved = upTo
+	}
+	c.last = v
+	return v, nil
+}

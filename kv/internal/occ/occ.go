@@ -1,0 +1,272 @@
+// Package occ is the optimistic concurrency control that the embedded drivers
+// share: the version clock, the register of open transactions, the check for
+// conflicts, and the order of commits.
+//
+// A driver begins a transaction with Begin, takes its snapshot, and tells the
+// transaction's version with Pin. Commit checks for conflicts and applies
+// under one lock, so that commits are applied in version order; what makes
+// them durable happens outside it, so that many can share one sync.
+package occ
+
+import (
+	"fmt"
+	"hash/maphash"
+	"sync"
+	"sync/atomic"
+
+	"github.com/tito-db/tito-go/kv"
+)
+
+// DefaultMaxMemory is how many committed keys are remembered for the conflict
+// check at most, about 100 bytes each.
+const DefaultMaxMemory = 1 << 20
+
+// Options of a Controller.
+type Options struct {
+	// Last is the newest version that may have been handed out before.
+	Last kv.Version
+
+	// Reserve makes durable that versions up to v may be handed out. It is
+	// called before the first of them is. Nil for a store that forgets.
+	Reserve func(v kv.Version) error
+
+	// MaxMemory bounds the keys remembered. Above it transactions older than
+	// the memory fail with kv.ErrTxnTooOld. Default DefaultMaxMemory.
+	MaxMemory int
+}
+
+// Controller orders the commits of one store.
+type Controller struct {
+	commit    sync.Mutex // held from the conflict check until the commit is published
+	clock     clock
+	memory    memory
+	applying  atomic.Uint64 // odd while a commit is being applied
+	published atomic.Uint64 // version of the newest commit that snapshots see
+
+	register sync.Mutex // guards the list of open transactions; never held while waiting
+	open     Ticket     // list head: oldest transaction first
+	opened   int
+}
+
+// Ticket is one open read-write transaction.
+type Ticket struct {
+	c          *Controller
+	floor      kv.Version // ReadVersion is not below it
+	read       kv.Version
+	prev, next *Ticket // nil when not in the register
+}
+
+// New returns a controller that continues after o.Last.
+func New(o Options) *Controller {
+	if o.MaxMemory == 0 {
+		o.MaxMemory = DefaultMaxMemory
+	}
+	c := &Controller{clock: newClock(o.Last, o.Reserve), memory: newMemory(o.MaxMemory)}
+	c.published.Store(uint64(o.Last))
+	c.open.prev, c.open.next = &c.open, &c.open
+	return c
+}
+
+// Published returns the version of the newest commit that snapshots see.
+func (c *Controller) Published() kv.Version { return kv.Version(c.published.Load()) }
+
+// Begin registers a transaction, before it takes its snapshot: from here on
+// commits are remembered for it.
+func (c *Controller) Begin() *Ticket {
+	t := &Ticket{c: c}
+	c.register.Lock()
+	defer c.register.Unlock()
+	// Read under the lock, floors ascend along the list and its head has the lowest.
+	t.floor = c.Published()
+	t.read = t.floor
+	last := c.open.prev
+	t.prev, t.next = last, &c.open
+	last.next, c.open.prev = t, t
+	c.opened++
+	return t
+}
+
+// Pin sets the version of the transaction's snapshot, taken after Begin.
+func (t *Ticket) Pin(v kv.Version) { t.read = v }
+
+// Release removes the transaction from the register. It can be called twice.
+func (t *Ticket) Release() {
+	c := t.c
+	c.register.Lock()
+	defer c.register.Unlock()
+	if t.next == nil {
+		return
+	}
+	t.prev.next, t.next.prev = t.next, t.prev
+	t.prev, t.next = nil, nil
+	c.opened--
+}
+
+// Watermark returns a version below which no open transaction has its
+// ReadVersion, and no later one will.
+func (c *Controller) Watermark() kv.Version {
+	c.register.Lock()
+	defer c.register.Unlock()
+	if c.opened > 0 {
+		return c.open.next.floor
+	}
+	return c.Published()
+}
+
+// Snapshot calls take, which must take a snapshot of the engine, and returns
+// the version of the state that it saw. It does not wait for commits: ok is
+// false if one was being applied meanwhile, and then the caller must read the
+// version from the snapshot itself.
+func (c *Controller) Snapshot(take func()) (v kv.Version, ok bool) {
+	before := c.applying.Load()
+	v = c.Published()
+	take()
+	return v, before%2 == 0 && c.applying.Load() == before
+}
+
+// Commit checks w for conflicts with what committed after t's snapshot, and
+// calls apply with the commit's version, which must make it visible to
+// snapshots taken from then on. Commits are applied one at a time, in version
+// order. An error from apply is returned as it is, and the version is lost.
+func (c *Controller) Commit(t *Ticket, w *kv.Commit, apply func(v kv.Version) error) (kv.Version, error) {
+	c.commit.Lock()
+	defer c.commit.Unlock()
+	if err := c.memory.check(t.read, w); err != nil {
+		return 0, err
+	}
+	v, err := c.clock.next()
+	if err != nil {
+		return 0, fmt.Errorf("%w: reserving versions: %w", kv.ErrUnavailable, err)
+	}
+	c.applying.Add(1)
+	defer c.applying.Add(1)
+	if err := apply(v); err != nil {
+		return 0, err
+	}
+	c.published.Store(uint64(v))
+	c.remember(t, v, w)
+	return v, nil
+}
+
+// remember keeps what a later conflict check needs. Only transactions that
+// are open now can need it: one that registers after the commit was published
+// has a snapshot that includes it.
+func (c *Controller) remember(t *Ticket, v kv.Version, w *kv.Commit) {
+	c.register.Lock()
+	others := c.opened
+	if t.next != nil {
+		others--
+	}
+	oldest := v
+	for o := c.open.next; o != &c.open; o = o.next {
+		if o != t {
+			oldest = o.floor
+			break
+		}
+	}
+	c.register.Unlock()
+	if others == 0 {
+		c.memory.reset()
+		return
+	}
+	c.memory.forget(oldest)
+	c.memory.add(v, w)
+}
+
+// memory is what recently committed transactions wrote and locked. Keys are
+// kept as 64-bit hashes: a collision makes two transactions conflict that do
+// not, once in 2^64 pairs, and is cured by the retry.
+type memory struct {
+	seed  maphash.Seed
+	marks map[uint64]mark
+	queue []entry    // one for each key remembered, by version
+	head  int        // first entry of queue in use
+	floor kv.Version // transactions that read below it cannot be checked
+	limit int
+}
+
+// mark holds the newest versions that wrote and locked a key.
+type mark struct{ written, locked kv.Version }
+
+type entry struct {
+	version kv.Version
+	hash    uint64
+}
+
+func newMemory(limit int) memory {
+	return memory{seed: maphash.MakeSeed(), marks: map[uint64]mark{}, limit: limit}
+}
+
+func (m *memory) check(read kv.Version, w *kv.Commit) error {
+	if read < m.floor {
+		return fmt.Errorf("%w: too many commits since it began", kv.ErrTxnTooOld)
+	}
+	if len(m.marks) == 0 {
+		return nil
+	}
+	for i := range w.Writes {
+		if k := m.marks[m.hash(w.Writes[i].Key)]; k.written > read || k.locked > read {
+			return kv.ErrConflict
+		}
+	}
+	for _, key := range w.Locks {
+		if m.marks[m.hash(key)].written > read {
+			return kv.ErrConflict
+		}
+	}
+	return nil
+}
+
+func (m *memory) hash(key []byte) uint64 { return maphash.Bytes(m.seed, key) }
+
+func (m *memory) add(v kv.Version, w *kv.Commit) {
+	for i := range w.Writes {
+		h := m.hash(w.Writes[i].Key)
+		k := m.marks[h]
+		k.written = v
+		m.marks[h] = k
+		m.queue = append(m.queue, entry{v, h})
+	}
+	for _, key := range w.Locks {
+		h := m.hash(key)
+		k := m.marks[h]
+		k.locked = v
+		m.marks[h] = k
+		m.queue = append(m.queue, entry{v, h})
+	}
+	for len(m.queue)-m.head > m.limit {
+		// Cut whole versions, so that no commit is remembered in part.
+		cut := m.queue[m.head].version
+		m.forget(cut)
+		m.floor = cut
+	}
+}
+
+// forget drops what no transaction that reads at oldest or later can conflict with.
+func (m *memory) forget(oldest kv.Version) {
+	for m.head < len(m.queue) && m.queue[m.head].version <= oldest {
+		h := m.queue[m.head].hash
+		if k := m.marks[h]; k.written <= oldest && k.locked <= oldest {
+			delete(m.marks, h)
+		}
+		m.head++
+	}
+	if m.head > len(m.queue)/2 {
+		m.queue = m.queue[:copy(m.queue, m.queue[m.head:])]
+		m.head = 0
+	}
+}
+
+// reset forgets everything.
+func (m *memory) reset() {
+	if len(m.queue) == 0 {
+		return
+	}
+	if len(m.queue) > 1<<12 { // clearing a large map costs its capacity, each time
+		m.marks, m.queue = map[uint64]mark{}, nil
+	} else {
+		clear(m.marks)
+		m.queue = m.queue[:0]
+	}
+	m.head = 0
+}
