@@ -1,0 +1,76 @@
+package archtest_test
+
+import (
+	"os"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/tito-db/tito-go/internal/archtest"
+)
+
+const root = "../.."
+
+// public are the folders whose exported API users see.
+var public = []string{"kv", "kv/memory", "kv/pebble", "kv/bolt", "kv/tikv", "queue", "tito"}
+
+// light are the folders that must cost a program no storage engine.
+var light = []string{"kv", "kv/memory", "kvtest", "queue", "tito"}
+
+func load(t *testing.T) *archtest.Module {
+	t.Helper()
+	m, err := archtest.Load(os.DirFS(root))
+	require.NoError(t, err)
+	require.NotNil(t, m.Package("internal/archtest"), "the module's own folders were not found")
+	return m
+}
+
+func TestThisModuleImports(t *testing.T) { requireNone(t, archtest.Imports(load(t))) }
+func TestThisModuleNames(t *testing.T)   { requireNone(t, archtest.Names(load(t))) }
+func TestThisModuleGlobals(t *testing.T) { requireNone(t, archtest.Globals(load(t))) }
+
+func TestThisModuleAPI(t *testing.T) {
+	m := load(t)
+	dirs := present(m, public)
+	if len(dirs) == 0 {
+		return
+	}
+	pkgs, err := m.Types(root, dirs...)
+	require.NoError(t, err)
+	for _, pkg := range pkgs {
+		requireNone(t, archtest.API(pkg, m.Path))
+	}
+}
+
+// A program with tito on the in-memory store links no other storage engine.
+func TestThisModuleLinks(t *testing.T) {
+	m := load(t)
+	if dirs := present(m, light); len(dirs) > 0 {
+		linked, err := archtest.Linked(root, dirs...)
+		require.NoError(t, err)
+		require.Empty(t, archtest.Engines(linked))
+	}
+	// The same question has to find an engine where there is one.
+	if dirs := present(m, []string{"kv/pebble"}); len(dirs) > 0 {
+		linked, err := archtest.Linked(root, dirs...)
+		require.NoError(t, err)
+		require.NotEmpty(t, archtest.Engines(linked))
+	}
+}
+
+func present(m *archtest.Module, dirs []string) []string {
+	var found []string
+	for _, dir := range dirs {
+		if p := m.Package(dir); p != nil && p.Importable() {
+			found = append(found, dir)
+		}
+	}
+	return found
+}
+
+func requireNone(t *testing.T, violations []string) {
+	t.Helper()
+	for _, v := range violations {
+		t.Error(v)
+	}
+}
