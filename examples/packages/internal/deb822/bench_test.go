@@ -2,6 +2,7 @@ package deb822_test
 
 import (
 	"bytes"
+	"errors"
 	"io"
 	"testing"
 
@@ -34,7 +35,7 @@ func benchmark(b *testing.B, use func(*deb822.Stanza) error) {
 		r := deb822.NewReader(bytes.NewReader(text))
 		for {
 			s, err := r.Next()
-			if err == io.EOF {
+			if errors.Is(err, io.EOF) {
 				break
 			}
 			if err == nil {

@@ -22,7 +22,7 @@ Section: vcs
 	r := deb822.NewReader(strings.NewReader(index))
 	for {
 		s, err := r.Next()
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			break
 		}
 		if err != nil {

@@ -37,17 +37,17 @@ func NewReader(r io.Reader) *Reader {
 // Next returns the next stanza, which has at least one field. The stanza and
 // every byte slice obtained from it are valid until the next call.
 //
-// At the end of the input the error is io.EOF as it stands. Malformed input is
-// a [*SyntaxError], and a failure of the underlying reader is wrapped. An error
-// takes the place of the stanza it occurs in, and every later call returns it
-// again.
+// At the end of the input, and only there, the error is io.EOF. Malformed input
+// is a [*SyntaxError], and a failure of the underlying reader is wrapped. An
+// error takes the place of the stanza it occurs in, and every later call returns
+// it again.
 func (r *Reader) Next() (*Stanza, error) {
 	if r.err != nil {
 		return nil, r.err
 	}
 	if r.err = r.next(); r.err != nil {
 		// A last stanza needs no empty line behind it.
-		if r.err != io.EOF || len(r.stanza.fields) == 0 {
+		if !errors.Is(r.err, io.EOF) || len(r.stanza.fields) == 0 {
 			return nil, r.err
 		}
 	}
@@ -130,7 +130,10 @@ func (r *Reader) readLine() ([]byte, error) {
 	if errors.Is(err, bufio.ErrBufferFull) {
 		line, err = r.readLong(line)
 	}
-	if err != nil && err != io.EOF {
+	if err != nil && err != io.EOF { //nolint:errorlint // an error that wraps io.EOF, as of a lost connection, is not the end
+		if errors.Is(err, io.EOF) {
+			err = fmt.Errorf("%w: %v", io.ErrUnexpectedEOF, err) //nolint:errorlint // nor may callers take it for the end
+		}
 		return nil, fmt.Errorf("deb822: reading line %d: %w", r.line, err)
 	}
 	line, complete := bytes.CutSuffix(line, []byte{'\n'})

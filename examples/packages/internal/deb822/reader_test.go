@@ -27,7 +27,7 @@ func readAll(r io.Reader) ([][]field, error) {
 	in := deb822.NewReader(r)
 	for {
 		s, err := in.Next()
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			return all, nil
 		}
 		if err != nil {
@@ -232,12 +232,33 @@ func TestNextReadError(t *testing.T) {
 	require.False(t, errors.As(err, &syntax))
 }
 
-// What a decompressor says of a truncated file is not mistaken for the end.
+// What a decompressor says of a truncated file, or a network of a lost
+// connection, is not mistaken for the end.
 func TestNextUnexpectedEOF(t *testing.T) {
-	in := io.MultiReader(strings.NewReader("A: b\n"), iotest.ErrReader(io.ErrUnexpectedEOF))
-	got, err := readAll(in)
-	require.Empty(t, got)
-	require.ErrorIs(t, err, io.ErrUnexpectedEOF)
+	for _, failure := range []error{io.ErrUnexpectedEOF, fmt.Errorf("lost: %w", io.EOF)} {
+		r := deb822.NewReader(io.MultiReader(strings.NewReader("A: b\n"), iotest.ErrReader(failure)))
+		s, err := r.Next()
+		require.Nil(t, s)
+		require.ErrorIs(t, err, io.ErrUnexpectedEOF)
+		require.NotErrorIs(t, err, io.EOF)
+		require.ErrorContains(t, err, "deb822: reading line 2: ")
+		require.ErrorContains(t, err, failure.Error())
+	}
+}
+
+// endless is a line that never ends.
+type endless struct{}
+
+func (endless) Read(p []byte) (int, error) {
+	for i := range p {
+		p[i] = 'x'
+	}
+	return len(p), nil
+}
+
+func TestNextEndless(t *testing.T) {
+	_, err := deb822.NewReader(endless{}).Next()
+	requireSyntaxError(t, err, 1, "line over 1048576 bytes")
 }
 
 func TestNextDirectory(t *testing.T) {

@@ -2,6 +2,7 @@ package deb822_test
 
 import (
 	"bytes"
+	"errors"
 	"io"
 	"os"
 	"regexp"
@@ -130,7 +131,7 @@ func TestNextAllocations(t *testing.T) {
 		r := deb822.NewReader(bytes.NewReader(text))
 		for {
 			s, err := r.Next()
-			if err == io.EOF {
+			if errors.Is(err, io.EOF) {
 				return
 			}
 			if err != nil || s.Bytes("package") == nil {
