@@ -2,6 +2,7 @@ package deb822_test
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
@@ -126,5 +127,6 @@ func TestDependenciesLong(t *testing.T) {
 	list := strings.Join(want, ",")
 	got, err := first(t, "Depends: "+list+"\nPre-Depends: "+list+"\n").Dependencies("Depends", "Pre-Depends")
 	require.NoError(t, err)
-	require.Equal(t, want, got)
+	require.Len(t, got, len(want))
+	require.True(t, slices.Equal(want, got)) // a diff of lists as long takes minutes
 }
