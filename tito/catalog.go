@@ -1,0 +1,268 @@
+package tito
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"hash/fnv"
+	"slices"
+
+	"github.com/tito-db/tito-go/internal/keyenc"
+	"github.com/tito-db/tito-go/kv"
+)
+
+// catalogFormat is the version of what the catalogue's values look like.
+const catalogFormat = 1
+
+// catalogHead is the catalogue's first entry.
+type catalogHead struct {
+	Format    int    `json:"format"`
+	NextTable uint64 `json:"next_table"` // ids are never given again
+}
+
+// catalogEntry is one table in the catalogue.
+type catalogEntry struct {
+	ID        uint64         `json:"id"`
+	NextIndex uint64         `json:"next_index"`
+	Name      string         `json:"name"`
+	IDKind    string         `json:"id_kind"`
+	Indexes   []catalogIndex `json:"indexes"`
+}
+
+type catalogIndex struct {
+	ID    uint64 `json:"id"`
+	State string `json:"state"`
+	indexShape
+}
+
+// stateReadable is the state of an index that has an entry for every row.
+const stateReadable = "readable"
+
+// tableShape is the part of a definition that the store depends on.
+type tableShape struct {
+	Name    string
+	IDKind  string
+	Indexes []indexShape
+}
+
+type indexShape struct {
+	Name        string       `json:"name"`
+	Fields      []fieldShape `json:"fields"`
+	Unique      bool         `json:"unique,omitempty"`
+	Conditional bool         `json:"conditional,omitempty"`
+	Version     uint32       `json:"version,omitempty"`
+}
+
+// catalog reads and extends the catalogue in one transaction.
+type catalog struct {
+	tx     *kv.Txn
+	prefix []byte // of the whole key space
+	head   catalogHead
+	grown  bool // head has changed
+}
+
+func (c *catalog) headKey() []byte {
+	return keyenc.AppendNull(tablePrefix(c.prefix, defaultNamespace, catalogTable, kindCatalog))
+}
+
+func (c *catalog) tableKey(name string) []byte {
+	return keyenc.AppendString(tablePrefix(c.prefix, defaultNamespace, catalogTable, kindCatalog), name)
+}
+
+// register brings the catalogue and the program's tables together: a table
+// that the store has must agree, one that it lacks is added. Everything is
+// read with one batch get; two programs that add at the same time conflict on
+// the head, and the later one reads again what the other did.
+func (c *catalog) register(ctx context.Context, shapes []tableShape) ([]catalogEntry, error) {
+	keys := [][]byte{c.headKey()}
+	for _, s := range shapes {
+		keys = append(keys, c.tableKey(s.Name))
+	}
+	values, err := c.tx.BatchGet(ctx, keys)
+	if err != nil {
+		return nil, err
+	}
+	c.head = catalogHead{Format: catalogFormat, NextTable: catalogTable + 1}
+	if values[0] != nil {
+		if err := parseCatalog(values[0], &c.head); err != nil {
+			return nil, err
+		}
+		if c.head.Format != catalogFormat {
+			return nil, fmt.Errorf("%w: the store's catalogue has format %d, this program knows %d", ErrSchema, c.head.Format, catalogFormat)
+		}
+	}
+	entries := make([]catalogEntry, len(shapes))
+	for i, shape := range shapes {
+		e := &entries[i]
+		var changed bool
+		if v := values[i+1]; v == nil {
+			*e = catalogEntry{ID: c.head.NextTable, NextIndex: 1, Name: shape.Name, IDKind: shape.IDKind}
+			c.head.NextTable++
+			c.grown, changed = true, true
+		} else if err := parseCatalog(v, e); err != nil {
+			return nil, err
+		}
+		added, err := c.reconcile(ctx, e, &shape)
+		if err != nil {
+			return nil, err
+		}
+		if changed || added {
+			if err := c.put(keys[i+1], e); err != nil {
+				return nil, err
+			}
+		}
+	}
+	if c.grown {
+		return entries, c.put(keys[0], c.head)
+	}
+	return entries, nil
+}
+
+func (c *catalog) put(key []byte, v any) error {
+	b, err := json.Marshal(v)
+	if err != nil {
+		return err
+	}
+	return c.tx.Set(key, b)
+}
+
+func parseCatalog(b []byte, v any) error {
+	d := json.NewDecoder(bytes.NewReader(b))
+	d.DisallowUnknownFields() // what this program does not know it must not ignore
+	if err := d.Decode(v); err != nil {
+		return fmt.Errorf("%w: catalogue: %w", ErrCorrupt, err)
+	}
+	return nil
+}
+
+// reconcile compares what the store has of a table with its definition, and
+// adds the indexes that are new to it.
+func (c *catalog) reconcile(ctx context.Context, e *catalogEntry, shape *tableShape) (added bool, err error) {
+	if e.Name != shape.Name {
+		return false, fmt.Errorf("%w: catalogue: table %q stands under another name", ErrCorrupt, shape.Name)
+	}
+	if e.IDKind != shape.IDKind {
+		return false, fmt.Errorf("%w: table %q: the program declares ids of kind %s, the store has %s; declare that kind, or use a new table",
+			ErrSchema, e.Name, shape.IDKind, e.IDKind)
+	}
+	for _, have := range e.Indexes {
+		if !slices.ContainsFunc(shape.Indexes, func(s indexShape) bool { return s.Name == have.Name }) {
+			return false, fmt.Errorf("%w: table %q: the store has index %q, the program lacks it and would not maintain it; declare it",
+				ErrSchema, e.Name, have.Name)
+		}
+	}
+	for _, want := range shape.Indexes {
+		at := slices.IndexFunc(e.Indexes, func(have catalogIndex) bool { return have.Name == want.Name })
+		if at >= 0 {
+			if err := e.Indexes[at].agree(&want); err != nil {
+				return false, fmt.Errorf("%w: table %q: %w", ErrSchema, e.Name, err)
+			}
+			continue
+		}
+		if len(e.Indexes) == maxIndexes {
+			return false, fmt.Errorf("%w: table %q has %d indexes, no more are possible", ErrSchema, e.Name, maxIndexes)
+		}
+		if err := c.mustBeEmpty(ctx, e, want.Name); err != nil {
+			return false, err
+		}
+		e.Indexes = append(e.Indexes, catalogIndex{ID: e.NextIndex, State: stateReadable, indexShape: want})
+		e.NextIndex++
+		c.grown = true // a second writer must conflict, see register
+		added = true
+	}
+	return added, nil
+}
+
+// mustBeEmpty fails if the table has rows, which an index new to it would lack.
+func (c *catalog) mustBeEmpty(ctx context.Context, e *catalogEntry, index string) error {
+	rows := tablePrefix(c.prefix, defaultNamespace, e.ID, kindRow)
+	for _, err := range c.tx.Scan(ctx, kv.Range{Start: rows, End: keyenc.PrefixEnd(rows)}, &kv.ScanOptions{Limit: 1, KeysOnly: true}) {
+		if err != nil {
+			return err
+		}
+		return fmt.Errorf("%w: table %q has rows without an entry in index %q, which is new to it; this version of Tito cannot build it",
+			ErrIndexNotReady, e.Name, index)
+	}
+	return nil
+}
+
+// agree says what of a definition contradicts the index that the store has.
+func (have *catalogIndex) agree(want *indexShape) error {
+	what := func(w, h any, of string) error {
+		return fmt.Errorf("index %q: the program declares %s %v, the store has %v; restore the declaration, or give the index a new name",
+			have.Name, of, w, h)
+	}
+	switch {
+	case have.State != stateReadable:
+		return fmt.Errorf("%w: index %q is %s", ErrIndexNotReady, have.Name, have.State)
+	case !slices.Equal(have.Fields, want.Fields):
+		return what(want.Fields, have.Fields, "fields")
+	case have.Unique != want.Unique:
+		return what(want.Unique, have.Unique, "unique")
+	case have.Conditional != want.Conditional:
+		return what(want.Conditional, have.Conditional, "conditional")
+	case have.Version != want.Version:
+		return what(want.Version, have.Version, "version")
+	}
+	return nil
+}
+
+// String names a field's shape in error messages.
+func (f fieldShape) String() string {
+	s := f.Kind
+	for _, flag := range []struct {
+		on   bool
+		name string
+	}{{f.Nullable, "nullable"}, {f.Multi, "multi-value"}, {f.Desc, "descending"}} {
+		if flag.on {
+			s = flag.name + " " + s
+		}
+	}
+	return s
+}
+
+// bindTable resolves a table's names to ids and prefixes.
+func bindTable(prefix []byte, t AnyTable, shape *tableShape, e *catalogEntry) *binding {
+	b := &binding{
+		table:   t,
+		rows:    tablePrefix(prefix, defaultNamespace, e.ID, kindRow),
+		entries: tablePrefix(prefix, defaultNamespace, e.ID, kindEntry),
+	}
+	for _, have := range e.Indexes {
+		position := slices.IndexFunc(shape.Indexes, func(s indexShape) bool { return s.Name == have.Name })
+		b.indexes = append(b.indexes, boundIndex{
+			id:       have.ID,
+			position: position,
+			prefix:   keyenc.AppendUint(slices.Clip(b.entries), have.ID),
+			unique:   have.Unique,
+			nullable: slices.ContainsFunc(have.Fields, func(f fieldShape) bool { return f.Nullable }),
+		})
+	}
+	slices.SortFunc(b.indexes, func(x, y boundIndex) int { return int(x.id) - int(y.id) })
+	b.byPosition = make([]*boundIndex, len(b.indexes))
+	h := fnv.New64a()
+	for i := range b.indexes {
+		ix := &b.indexes[i]
+		b.byPosition[ix.position] = ix
+		fmt.Fprintf(h, "%d/%d;", ix.id, shape.Indexes[ix.position].Version)
+	}
+	b.fingerprint = h.Sum64()
+	return b
+}
+
+// checkRelations fails if a relation's target is not among the tables.
+func checkRelations(tables []AnyTable, byName map[string]AnyTable) error {
+	for _, t := range tables {
+		for _, r := range t.relations() {
+			target, ok := byName[r.target]
+			switch {
+			case !ok:
+				return fmt.Errorf("%w: table %q, relation %q: its target %q was not given to Open", ErrSchema, t.Name(), r.name, r.target)
+			case !r.accepts(target):
+				return fmt.Errorf("%w: table %q, relation %q: table %q has other types", ErrSchema, t.Name(), r.name, r.target)
+			}
+		}
+	}
+	return nil
+}

@@ -1,0 +1,192 @@
+package tito
+
+import (
+	"bytes"
+	"fmt"
+	"math"
+	"slices"
+
+	"github.com/tito-db/tito-go/internal/keyenc"
+)
+
+// Condition selects entries of one index over records of type T: a By1, By2 or
+// By3, a Bound, a Range or Entries.
+type Condition[T any] interface {
+	condition() condition[T]
+}
+
+// condition is a union of key ranges of one index.
+type condition[T any] struct {
+	index *index[T] // nil: the rows themselves, in order of their ids
+	spans []span    // ascending and disjoint, relative to the index's prefix
+	exact int       // how many leading fields all spans fix to one value each
+	err   error
+}
+
+// span is the keys k with start <= k < end; a nil bound is open.
+type span struct{ start, end []byte }
+
+func prefixSpan(prefix []byte) span { return span{prefix, keyenc.PrefixEnd(prefix)} }
+
+func (s span) contains(key []byte) bool {
+	return bytes.Compare(key, s.start) >= 0 && (s.end == nil || bytes.Compare(key, s.end) < 0)
+}
+
+func (s span) empty() bool { return s.end != nil && bytes.Compare(s.start, s.end) >= 0 }
+
+// Entries is a finished condition.
+type Entries[T any] struct{ c condition[T] }
+
+func (e Entries[T]) condition() condition[T] { return e.c }
+
+// Bound is a position in an index: its leading fields are fixed to values, and
+// the methods are conditions on the next one, of type V. As a Condition itself
+// it is every entry with the leading values.
+type Bound[T, V any] struct {
+	index  *index[T]
+	field  Field[T, V]
+	pos    int    // of field in the index
+	prefix []byte // components of the fields before it
+}
+
+func first[T, V any](ix *index[T], f Field[T, V]) Bound[T, V] {
+	return Bound[T, V]{index: ix, field: f}
+}
+
+// then continues an equality on all fields before f.
+func then[T, V any](e Entries[T], f Field[T, V]) Bound[T, V] {
+	return Bound[T, V]{index: e.c.index, field: f, pos: e.c.exact, prefix: e.c.spans[0].start}
+}
+
+func (b Bound[T, V]) condition() condition[T] {
+	return condition[T]{index: b.index, spans: []span{prefixSpan(b.prefix)}, exact: b.pos}
+}
+
+func (b Bound[T, V]) bound() Bound[T, V] { return b }
+
+// component returns the prefix of the entries whose field has the value v.
+func (b Bound[T, V]) component(v V) []byte {
+	return b.field.appendValue(slices.Clip(b.prefix), v)
+}
+
+func (b Bound[T, V]) entries(exact int, spans ...span) Entries[T] {
+	return Entries[T]{condition[T]{index: b.index, spans: spans, exact: b.pos + exact}}
+}
+
+// Eq is the entries whose field equals v.
+func (b Bound[T, V]) Eq(v V) Entries[T] { return b.entries(1, prefixSpan(b.component(v))) }
+
+// In is the entries whose field equals one of values. They come in the order
+// of the index, whatever that of values; without values there are none.
+func (b Bound[T, V]) In(values ...V) Entries[T] {
+	prefixes := make([][]byte, len(values))
+	for i, v := range values {
+		prefixes[i] = b.component(v)
+	}
+	slices.SortFunc(prefixes, bytes.Compare)
+	prefixes = slices.CompactFunc(prefixes, bytes.Equal)
+	spans := make([]span, len(prefixes))
+	for i, p := range prefixes {
+		spans[i] = prefixSpan(p)
+	}
+	return b.entries(1, spans...)
+}
+
+// Null is the entries of records whose nullable field has no value.
+func (b Bound[T, V]) Null() Entries[T] {
+	e := b.entries(1, prefixSpan(appendNull(slices.Clip(b.prefix), b.field.shape.Desc)))
+	if !b.field.shape.Nullable {
+		e.c.err = fmt.Errorf("%w: Null on field %d of index %q, which is not nullable", ErrQuery, b.pos+1, b.index.name)
+	}
+	return e
+}
+
+// Ge is the entries whose field is at or above v, by the values' order also
+// where the field is descending.
+func (b Bound[T, V]) Ge(v V) Range[T, V] { return b.values().Ge(v) }
+
+// Gt is the entries whose field is above v.
+func (b Bound[T, V]) Gt(v V) Range[T, V] { return b.values().Gt(v) }
+
+// Le is the entries whose field is at or below v.
+func (b Bound[T, V]) Le(v V) Range[T, V] { return b.values().Le(v) }
+
+// Lt is the entries whose field is below v.
+func (b Bound[T, V]) Lt(v V) Range[T, V] { return b.values().Lt(v) }
+
+// Range is a condition on a field that more bounds can narrow:
+// by.Ge(100).Lt(200). Nulls and NaN are in no range.
+type Range[T, V any] struct {
+	b Bound[T, V]
+	s span
+}
+
+func (r Range[T, V]) condition() condition[T] { return r.b.entries(0, r.s).c }
+
+// values is the range of all values that compare: without nulls and NaN, which
+// sort before them.
+func (b Bound[T, V]) values() Range[T, V] {
+	lowest := keyenc.AppendNull(nil)
+	if b.field.shape.Kind == kindFloat {
+		lowest = keyenc.AppendFloat(nil, math.NaN())
+	}
+	s := prefixSpan(b.prefix)
+	if b.field.shape.Desc {
+		keyenc.Complement(lowest)
+		s.end = slices.Concat(b.prefix, lowest)
+	} else {
+		s.start = keyenc.PrefixEnd(slices.Concat(b.prefix, lowest))
+	}
+	return Range[T, V]{b, s}
+}
+
+// Ge narrows r to values at or above v.
+func (r Range[T, V]) Ge(v V) Range[T, V] { return r.narrow(v, true, true) }
+
+// Gt narrows r to values above v.
+func (r Range[T, V]) Gt(v V) Range[T, V] { return r.narrow(v, true, false) }
+
+// Le narrows r to values at or below v.
+func (r Range[T, V]) Le(v V) Range[T, V] { return r.narrow(v, false, true) }
+
+// Lt narrows r to values below v.
+func (r Range[T, V]) Lt(v V) Range[T, V] { return r.narrow(v, false, false) }
+
+// narrow cuts the range at v. In a descending field the values above v are the
+// keys before it.
+func (r Range[T, V]) narrow(v V, above, inclusive bool) Range[T, V] {
+	c := r.b.component(v)
+	if above != r.b.field.shape.Desc { // keys after v's
+		if !inclusive {
+			c = keyenc.PrefixEnd(c)
+		}
+		if bytes.Compare(c, r.s.start) > 0 {
+			r.s.start = c
+		}
+		return r
+	}
+	if inclusive {
+		c = keyenc.PrefixEnd(c)
+	}
+	if r.s.end == nil || bytes.Compare(c, r.s.end) < 0 {
+		r.s.end = c
+	}
+	return r
+}
+
+// TextBound is a Bound whose next field is text: what HasPrefix takes.
+type TextBound[T any, S ~string] interface {
+	bound() Bound[T, S]
+}
+
+// HasPrefix is the entries whose next field begins with prefix:
+//
+//	tito.HasPrefix(userByRole.At("admin"), "act")
+func HasPrefix[T any, S ~string](on TextBound[T, S], prefix S) Entries[T] {
+	b := on.bound()
+	key := keyenc.AppendStringPrefix(slices.Clip(b.prefix), prefix)
+	if b.field.shape.Desc {
+		keyenc.Complement(key[len(b.prefix):])
+	}
+	return b.entries(0, prefixSpan(key))
+}

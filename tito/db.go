@@ -1,0 +1,143 @@
+package tito
+
+import (
+	"context"
+	"fmt"
+	"sync/atomic"
+
+	"github.com/tito-db/tito-go/kv"
+)
+
+// Options of a DB. The zero value means the defaults; nil works too.
+type Options struct {
+	// Prefix is put before every key, so that a store can be shared with
+	// others. Default none.
+	Prefix []byte
+
+	// CursorKey signs page cursors (HMAC-SHA256), so that a client cannot
+	// alter them. Without it a cursor that was altered within its query's
+	// range is not noticed. Use at least 32 random bytes, the same in all
+	// processes.
+	CursorKey []byte
+
+	// Strict makes a query fail with ErrCorrupt when it meets an index entry
+	// whose row does not match. By default it skips and counts the entry; see
+	// DB.StaleEntries.
+	Strict bool
+}
+
+// DB is a set of tables in a store. It is safe for any number of goroutines,
+// and holds nothing that has to be closed; the store remains the caller's.
+type DB struct {
+	store  *kv.Store
+	opts   Options
+	tables map[AnyTable]*binding
+	byName map[string]AnyTable
+	stale  atomic.Uint64
+}
+
+// Open registers the tables with the store, in one transaction: tables that it
+// does not know are added to its catalogue. A definition that contradicts the
+// catalogue is an error that wraps ErrSchema and says what to do, and nothing
+// is changed; an index that is new to a table with rows is ErrIndexNotReady.
+func Open(ctx context.Context, store *kv.Store, o *Options, tables ...AnyTable) (*DB, error) {
+	db := &DB{store: store, tables: map[AnyTable]*binding{}, byName: map[string]AnyTable{}}
+	if o != nil {
+		db.opts = *o
+	}
+	if len(db.opts.Prefix) > maxPrefixSize {
+		return nil, fmt.Errorf("%w: Prefix of more than %d bytes", ErrSchema, maxPrefixSize)
+	}
+	shapes := make([]tableShape, len(tables))
+	for i, t := range tables {
+		var err error
+		if shapes[i], err = t.definition(); err != nil {
+			return nil, err
+		}
+		if db.byName[t.Name()] != nil {
+			return nil, fmt.Errorf("%w: table %q is given twice", ErrSchema, t.Name())
+		}
+		db.byName[t.Name()] = t
+	}
+	if err := checkRelations(tables, db.byName); err != nil {
+		return nil, err
+	}
+	var entries []catalogEntry
+	err := store.Update(ctx, func(tx *kv.Txn) error {
+		c := catalog{tx: tx, prefix: db.opts.Prefix}
+		var err error
+		entries, err = c.register(ctx, shapes)
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("tito: open: %w", err)
+	}
+	for i, t := range tables {
+		db.tables[t] = bindTable(db.opts.Prefix, t, &shapes[i], &entries[i])
+	}
+	return db, nil
+}
+
+// maxPrefixSize leaves room in a key for everything after the prefix.
+const maxPrefixSize = 256
+
+// Store returns the store underneath.
+func (db *DB) Store() *kv.Store { return db.store }
+
+// StaleEntries returns how many index entries queries have skipped because
+// their row was missing or did not have them. It stays 0 unless the store is
+// damaged or was written to by something else.
+func (db *DB) StaleEntries() uint64 { return db.stale.Load() }
+
+// Tx is a transaction on a DB. Like the kv.Txn beneath it, it is for one
+// goroutine.
+type Tx struct {
+	db *DB
+	kv *kv.Txn
+	w  scratch
+}
+
+// Update runs fn in a read-write transaction and commits it; see kv.Store.Update
+// for retries. fn may run more than once, so it must have no effects but on tx.
+func (db *DB) Update(ctx context.Context, fn func(tx *Tx) error) error {
+	return db.store.Update(ctx, func(t *kv.Txn) error { return fn(db.Join(t)) })
+}
+
+// View runs fn in a read-only transaction: one snapshot for all its reads.
+func (db *DB) View(ctx context.Context, fn func(tx *Tx) error) error {
+	return db.store.View(ctx, func(t *kv.Txn) error { return fn(db.Join(t)) })
+}
+
+// Begin opens a transaction, to be ended by Commit or Rollback. Prefer Update
+// and View, which end it and retry conflicts.
+func (db *DB) Begin(ctx context.Context, o *kv.TxnOptions) (*Tx, error) {
+	t, err := db.store.Begin(ctx, o)
+	if err != nil {
+		return nil, err
+	}
+	return db.Join(t), nil
+}
+
+// Join makes a store's transaction one of this DB, so that Tito's writes and
+// others commit together. It must be a transaction of the DB's store.
+func (db *DB) Join(t *kv.Txn) *Tx { return &Tx{db: db, kv: t} }
+
+// KV returns the store's transaction.
+func (tx *Tx) KV() *kv.Txn { return tx.kv }
+
+// Commit commits a transaction that Begin opened; see kv.Txn.Commit.
+func (tx *Tx) Commit(ctx context.Context) error { return tx.kv.Commit(ctx) }
+
+// Rollback ends a transaction that Begin opened, without writing anything. It
+// does nothing after Commit.
+func (tx *Tx) Rollback() { tx.kv.Rollback() }
+
+// Reader is what reads take: a *Tx, to read in its transaction, or a *DB, for
+// a snapshot of the read's own.
+type Reader interface {
+	read(ctx context.Context, fn func(tx *Tx) error) error
+}
+
+func (db *DB) read(ctx context.Context, fn func(tx *Tx) error) error { return db.View(ctx, fn) }
+
+func (tx *Tx) read(_ context.Context, fn func(tx *Tx) error) error { return fn(tx) }

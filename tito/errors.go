@@ -1,0 +1,102 @@
+package tito
+
+import (
+	"errors"
+	"fmt"
+)
+
+// The sentinels of this package, found with errors.Is. Errors of the store
+// (kv.ErrConflict, kv.ErrTxnTooLarge, ...) and of contexts stay visible too.
+var (
+	// ErrNotFound: there is no row with the id.
+	ErrNotFound = errors.New("tito: row not found")
+
+	// ErrExists: Create was given an id that has a row.
+	ErrExists = errors.New("tito: row exists already")
+
+	// ErrStale: the row's revision is not the expected one.
+	ErrStale = errors.New("tito: row has another revision")
+
+	// ErrDuplicate: a unique index has an entry of another row for the same
+	// values. The error is a *DuplicateError.
+	ErrDuplicate = errors.New("tito: duplicate value in unique index")
+
+	// ErrRepeated: one call of a Many write names an id twice.
+	ErrRepeated = errors.New("tito: id given twice in one call")
+
+	// ErrMultiple: One found more than one row.
+	ErrMultiple = errors.New("tito: more than one row")
+
+	// ErrNoID: the record's id is the zero value, and its kind has no
+	// generator (see StringID, UUIDID and IDOf.Generate).
+	ErrNoID = errors.New("tito: record has no id")
+
+	// ErrIDChanged: the function given to Patch changed the record's id.
+	ErrIDChanged = errors.New("tito: patch changed the id")
+
+	// ErrInvalid: Schema.Validate refused the record, whose error is wrapped too.
+	ErrInvalid = errors.New("tito: invalid record")
+
+	// ErrTooManyEntries: a record has more entries in one index than
+	// MaxEntries, by a product of multi-value fields or a long list.
+	ErrTooManyEntries = errors.New("tito: too many index entries for one record")
+
+	// ErrCorrupt: a stored row or index entry is not what Tito writes.
+	ErrCorrupt = errors.New("tito: corrupt data")
+
+	// ErrDecode: a row's payload could not be decoded into the model. The
+	// error is a *RowError.
+	ErrDecode = errors.New("tito: row cannot be decoded")
+
+	// ErrNewerSchema: the row was written under a newer Schema.Version than
+	// the program declares.
+	ErrNewerSchema = errors.New("tito: row of a newer schema version")
+
+	// ErrSchema: a definition is invalid, or contradicts what the store was
+	// created with.
+	ErrSchema = errors.New("tito: schema error")
+
+	// ErrIndexNotReady: an index is new to a table that has rows already.
+	ErrIndexNotReady = errors.New("tito: index is not built")
+
+	// ErrNotRegistered: the table was not given to Open.
+	ErrNotRegistered = errors.New("tito: table is not part of this database")
+
+	// ErrQuery: the query contradicts itself or its table.
+	ErrQuery = errors.New("tito: invalid query")
+
+	// ErrBadCursor: the page cursor is not one that this query gave out.
+	ErrBadCursor = errors.New("tito: bad cursor")
+
+	// ErrMissing: a Strict relation refers to a row that does not exist.
+	ErrMissing = errors.New("tito: related row is missing")
+)
+
+// DuplicateError says which unique index refused a write, and who owns the
+// value. It wraps ErrDuplicate.
+type DuplicateError struct {
+	Table string
+	Index string
+	Owner any // the id of the row that has the value, of the table's id type
+}
+
+func (e *DuplicateError) Error() string {
+	return fmt.Sprintf("%v: table %q, index %q", ErrDuplicate, e.Table, e.Index)
+}
+
+// Unwrap returns ErrDuplicate.
+func (e *DuplicateError) Unwrap() error { return ErrDuplicate }
+
+// RowError says which row a failure is about.
+type RowError struct {
+	Table string
+	ID    any // of the table's id type
+	Err   error
+}
+
+func (e *RowError) Error() string {
+	return fmt.Sprintf("table %q, row %v: %v", e.Table, e.ID, e.Err)
+}
+
+// Unwrap returns the failure itself.
+func (e *RowError) Unwrap() error { return e.Err }

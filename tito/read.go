@@ -1,0 +1,130 @@
+package tito
+
+import (
+	"context"
+	"errors"
+
+	"github.com/tito-db/tito-go/internal/keyenc"
+	"github.com/tito-db/tito-go/kv"
+)
+
+// rowKey returns the key of id's row.
+func (t *Table[T, ID]) rowKey(b *binding, id ID) []byte {
+	return t.id.encode(append(make([]byte, 0, len(b.rows)+32), b.rows...), id)
+}
+
+// Get returns the record with the id, with the relations hydrated, or an error
+// that wraps ErrNotFound. It costs one driver call, and one for each level of
+// relations.
+func (t *Table[T, ID]) Get(ctx context.Context, r Reader, id ID, with ...Relation[T]) (*T, error) {
+	var rec *T
+	err := r.read(ctx, func(tx *Tx) error {
+		b, err := t.bind(tx.db)
+		if err != nil {
+			return err
+		}
+		key := t.rowKey(b, id)
+		value, err := tx.kv.Get(ctx, key)
+		if errors.Is(err, kv.ErrNotFound) {
+			return t.rowError(id, ErrNotFound)
+		}
+		if err != nil {
+			return err
+		}
+		if rec, err = t.decode(key[len(b.rows):], value); err != nil {
+			return err
+		}
+		if len(with) == 0 {
+			return nil
+		}
+		return hydrate(ctx, tx, []*T{rec}, with)
+	})
+	if err != nil {
+		return nil, err
+	}
+	return rec, nil
+}
+
+// GetMany returns the records with the ids, positionally, nil for those that
+// do not exist. It costs one driver call, and one for each level of relations.
+func (t *Table[T, ID]) GetMany(ctx context.Context, r Reader, ids []ID, with ...Relation[T]) ([]*T, error) {
+	recs := make([]*T, len(ids))
+	err := r.read(ctx, func(tx *Tx) error {
+		b, err := t.bind(tx.db)
+		if err != nil {
+			return err
+		}
+		keys := make([][]byte, len(ids))
+		for i, id := range ids {
+			keys[i] = t.rowKey(b, id)
+		}
+		values, err := tx.kv.BatchGet(ctx, keys)
+		if err != nil {
+			return err
+		}
+		found := make([]*T, 0, len(ids))
+		for i, v := range values {
+			if v == nil {
+				continue
+			}
+			if recs[i], err = t.decode(keys[i][len(b.rows):], v); err != nil {
+				return err
+			}
+			found = append(found, recs[i])
+		}
+		return hydrate(ctx, tx, found, with)
+	})
+	if err != nil {
+		return nil, err
+	}
+	return recs, nil
+}
+
+// Exists reports whether there is a row with the id.
+func (t *Table[T, ID]) Exists(ctx context.Context, r Reader, id ID) (bool, error) {
+	var exists bool
+	err := r.read(ctx, func(tx *Tx) error {
+		b, err := t.bind(tx.db)
+		if err != nil {
+			return err
+		}
+		exists, err = tx.kv.Has(ctx, t.rowKey(b, id))
+		return err
+	})
+	return exists, err
+}
+
+// Meta returns the revision and times of the row with the id, or an error that
+// wraps ErrNotFound.
+func (t *Table[T, ID]) Meta(ctx context.Context, r Reader, id ID) (Meta, error) {
+	var h rowHeader
+	err := r.read(ctx, func(tx *Tx) error {
+		b, err := t.bind(tx.db)
+		if err != nil {
+			return err
+		}
+		value, err := tx.kv.Get(ctx, t.rowKey(b, id))
+		if errors.Is(err, kv.ErrNotFound) {
+			err = ErrNotFound
+		}
+		if err == nil {
+			h, _, err = parseRow(value)
+		}
+		if err != nil {
+			return t.rowError(id, err)
+		}
+		return nil
+	})
+	return h.meta, err
+}
+
+// Count returns the number of rows. It walks all their keys: for a figure that
+// is needed often, keep a counter.
+func (t *Table[T, ID]) Count(ctx context.Context, r Reader) (int, error) {
+	return t.Scan().Count(ctx, r)
+}
+
+// prefixRange is the range of all keys with a prefix.
+func prefixRange(prefix []byte) kv.Range {
+	return kv.Range{Start: prefix, End: keyenc.PrefixEnd(prefix)}
+}

@@ -1,0 +1,261 @@
+package tito
+
+import (
+	"fmt"
+	"math"
+
+	"github.com/tito-db/tito-go/internal/keyenc"
+)
+
+// Name is the name of a table together with the types of its records and ids.
+// Declare it as a typed constant: relations between tables refer to each other
+// by name, and constants cannot form initialization cycles.
+//
+//	const users tito.Name[User, UserID] = "users"
+type Name[T any, ID comparable] string
+
+// Schema declares a table: everything that Tito has to know of a model.
+// Its functions are called by many goroutines at once and must not change
+// the record, except through the pointers that ID and Meta return.
+type Schema[T any, ID comparable] struct {
+	// Table names the table in the store.
+	Table Name[T, ID]
+
+	// ID is where the record has its id; see StringID and its siblings.
+	ID IDOf[T, ID]
+
+	// Indexes of the table, listed by Indexes.
+	Indexes []AnyIndex[T]
+
+	// Relations that reads can hydrate, listed by Relations. Their targets are
+	// cleared in what is stored.
+	Relations []Relation[T]
+
+	// Meta, if set, is where reads and writes put the row's revision and times
+	// in the record. It is not stored with the record.
+	Meta func(*T) *Meta
+
+	// Validate, if set, can refuse a record before it is written. Its error
+	// comes back wrapped with ErrInvalid.
+	Validate func(*T) error
+
+	// Codec encodes records. Default JSON.
+	Codec Codec
+
+	// Version of the record's layout. A row of a higher version than the
+	// program's is neither read nor overwritten.
+	Version uint32
+}
+
+// Table is a declared model: the handle through which its rows are read and
+// written. It is immutable and holds no store, so that several databases, for
+// example of parallel tests, can use it at once.
+type Table[T any, ID comparable] struct {
+	name    string
+	id      IDOf[T, ID]
+	indexes []*index[T]
+	schema  Schema[T, ID]
+	err     error // what is wrong with the definition; reported by Open
+}
+
+// Define makes a table of its schema. A mistake in it is reported by Open.
+func Define[T any, ID comparable](s Schema[T, ID]) *Table[T, ID] {
+	t := &Table[T, ID]{name: string(s.Table), id: s.ID, schema: s}
+	if t.schema.Codec == nil {
+		t.schema.Codec = JSON()
+	}
+	for _, ix := range s.Indexes {
+		t.indexes = append(t.indexes, ix.definition())
+	}
+	t.err = t.check()
+	return t
+}
+
+// Name returns the table's name.
+func (t *Table[T, ID]) Name() string { return t.name }
+
+// check returns what is wrong with the definition.
+func (t *Table[T, ID]) check() error {
+	switch {
+	case t.name == "":
+		return fmt.Errorf("%w: table without a name", ErrSchema)
+	case len(t.name) > maxNameSize:
+		return fmt.Errorf("%w: table name of more than %d bytes", ErrSchema, maxNameSize)
+	case t.id.field == nil:
+		return fmt.Errorf("%w: table %q: no ID (see tito.StringID)", ErrSchema, t.name)
+	}
+	names := map[string]bool{}
+	for _, ix := range t.indexes {
+		if err := ix.check(); err != nil {
+			return fmt.Errorf("table %q: %w", t.name, err)
+		}
+		if names[ix.name] {
+			return fmt.Errorf("%w: table %q: index %q is defined twice", ErrSchema, t.name, ix.name)
+		}
+		names[ix.name] = true
+	}
+	names = map[string]bool{}
+	for _, r := range t.schema.Relations {
+		if names[r.relation().name] {
+			return fmt.Errorf("%w: table %q: relation %q is defined twice", ErrSchema, t.name, r.relation().name)
+		}
+		names[r.relation().name] = true
+	}
+	return nil
+}
+
+// maxNameSize keeps catalogue keys well below every driver's limit.
+const maxNameSize = 200
+
+// AnyTable is a table, whatever its types: what Open takes.
+type AnyTable interface {
+	// Name returns the table's name.
+	Name() string
+
+	definition() (tableShape, error)
+	relations() []relationShape
+}
+
+func (t *Table[T, ID]) definition() (tableShape, error) {
+	s := tableShape{Name: t.name, IDKind: t.id.kind}
+	for _, ix := range t.indexes {
+		is := indexShape{Name: ix.name, Unique: ix.opts.Unique, Conditional: ix.opts.When != nil, Version: ix.opts.Version}
+		for _, c := range ix.columns {
+			is.Fields = append(is.Fields, c.shape)
+		}
+		s.Indexes = append(s.Indexes, is)
+	}
+	return s, t.err
+}
+
+func (t *Table[T, ID]) relations() []relationShape {
+	var all []relationShape
+	for _, r := range t.schema.Relations {
+		all = append(all, *r.relation())
+	}
+	return all
+}
+
+// binding is a table in one database: the ids and prefixes of its keys.
+type binding struct {
+	table       AnyTable
+	rows        []byte        // key prefix of the rows
+	entries     []byte        // key prefix of the entries of all indexes
+	indexes     []boundIndex  // ascending by id, the order of entries in a row
+	byPosition  []*boundIndex // the same, in the order of the schema
+	fingerprint uint64        // of the set of indexes, for row headers
+}
+
+type boundIndex struct {
+	id       uint64
+	position int    // in the schema
+	prefix   []byte // key prefix of the entries
+	unique   bool
+	nullable bool // some field is
+}
+
+// bind returns what db knows of the table.
+func (t *Table[T, ID]) bind(db *DB) (*binding, error) {
+	b := db.tables[t]
+	if b == nil {
+		return nil, fmt.Errorf("%w: %q", ErrNotRegistered, t.name)
+	}
+	return b, nil
+}
+
+// bound returns ix as b has it, or nil if it is not the table's.
+func (t *Table[T, ID]) bound(b *binding, ix *index[T]) *boundIndex {
+	for i, own := range t.indexes {
+		if own == ix {
+			return b.byPosition[i]
+		}
+	}
+	return nil
+}
+
+// rowError says which row err is about.
+func (t *Table[T, ID]) rowError(id ID, err error) error {
+	return &RowError{Table: t.name, ID: id, Err: err}
+}
+
+// keyError is a rowError for a row known by its encoded primary key.
+func (t *Table[T, ID]) keyError(pk []byte, err error) error {
+	id, e := t.id.parse(pk)
+	if e != nil {
+		return fmt.Errorf("table %q: %w: %w", t.name, e, err)
+	}
+	return t.rowError(id, err)
+}
+
+// decode makes a record of a row's value.
+func (t *Table[T, ID]) decode(pk, value []byte) (*T, error) {
+	h, payload, err := parseRow(value)
+	if err != nil {
+		return nil, t.keyError(pk, err)
+	}
+	return t.decodePayload(pk, &h, payload)
+}
+
+func (t *Table[T, ID]) decodePayload(pk []byte, h *rowHeader, payload []byte) (*T, error) {
+	if err := t.readable(h); err != nil {
+		return nil, t.keyError(pk, err)
+	}
+	rec := new(T)
+	if err := t.codec(h.codec).Decode(payload, rec); err != nil {
+		return nil, t.keyError(pk, fmt.Errorf("%w: %w", ErrDecode, err))
+	}
+	if t.schema.Meta != nil {
+		*t.schema.Meta(rec) = h.meta
+	}
+	return rec, nil
+}
+
+// readable refuses rows that the program's definition does not cover.
+func (t *Table[T, ID]) readable(h *rowHeader) error {
+	if h.schema > uint64(t.schema.Version) {
+		return fmt.Errorf("%w: %d, this program has %d", ErrNewerSchema, h.schema, t.schema.Version)
+	}
+	if t.codec(h.codec) == nil {
+		return fmt.Errorf("%w: no codec with id %d", ErrDecode, h.codec)
+	}
+	return nil
+}
+
+// codec returns the codec with the id, or nil.
+func (t *Table[T, ID]) codec(id uint8) Codec {
+	if c := t.schema.Codec; c.ID() == id {
+		return c
+	}
+	if c := (jsonCodec{}); c.ID() == id {
+		return c
+	}
+	return nil
+}
+
+// splitEntry returns the encoded values and primary key of an index entry,
+// given its key without the index's prefix and its value.
+func splitEntry(key, value []byte, unique bool, fields int) (values, pk []byte, err error) {
+	if unique && !isNoValue(value) {
+		return key, value, nil
+	}
+	rest := key
+	for range fields {
+		if _, rest, err = keyenc.Next(rest); err != nil {
+			return nil, nil, fmt.Errorf("%w: index entry: %w", ErrCorrupt, err)
+		}
+	}
+	if len(rest) == 0 {
+		return nil, nil, fmt.Errorf("%w: index entry without primary key", ErrCorrupt)
+	}
+	n := len(key) - len(rest)
+	return key[:n:n], rest, nil
+}
+
+// noValue is the value of entries that say everything in their key. It is no
+// primary key: no keyenc component begins with 00.
+const noValue = 0x00
+
+func isNoValue(v []byte) bool { return len(v) == 1 && v[0] == noValue }
+
+// maxIndexes is how many indexes a table can have.
+const maxIndexes = math.MaxUint16

@@ -1,0 +1,186 @@
+package tito
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/tito-db/tito-go/kv"
+)
+
+// WriteOptions of one write. The zero value means the defaults; nil works too.
+type WriteOptions struct {
+	// Expect, if not 0, is the revision that the row must have: otherwise the
+	// write fails with ErrStale. The Many forms do not take it.
+	Expect uint64
+}
+
+// Create adds a record, and returns the stored copy, with its id if that was
+// generated. It fails with ErrExists if there is a row with the id, and with
+// ErrDuplicate if a unique index has the values. The argument is not changed.
+// It costs one batch get and the commit.
+func (t *Table[T, ID]) Create(ctx context.Context, tx *Tx, rec *T, o *WriteOptions) (*T, error) {
+	return t.writeOne(ctx, tx, rec, opCreate, o)
+}
+
+// Put adds a record, or replaces the one with its id. It costs as Create does.
+func (t *Table[T, ID]) Put(ctx context.Context, tx *Tx, rec *T, o *WriteOptions) (*T, error) {
+	return t.writeOne(ctx, tx, rec, opPut, o)
+}
+
+// Update replaces the record with the same id, and fails with ErrNotFound if
+// there is none. It costs as Create does; a change that no index sees writes
+// one key.
+func (t *Table[T, ID]) Update(ctx context.Context, tx *Tx, rec *T, o *WriteOptions) (*T, error) {
+	return t.writeOne(ctx, tx, rec, opUpdate, o)
+}
+
+// CreateMany is Create for several records, at the cost of one: one batch get
+// and the commit. Rules are judged over the state after the whole call. An
+// error leaves all of them unwritten. An id that stands twice is ErrRepeated.
+func (t *Table[T, ID]) CreateMany(ctx context.Context, tx *Tx, recs []*T, o *WriteOptions) ([]*T, error) {
+	return t.writeMany(ctx, tx, recs, opCreate, o)
+}
+
+// PutMany is Put for several records; see CreateMany.
+func (t *Table[T, ID]) PutMany(ctx context.Context, tx *Tx, recs []*T, o *WriteOptions) ([]*T, error) {
+	return t.writeMany(ctx, tx, recs, opPut, o)
+}
+
+// UpdateMany is Update for several records; see CreateMany. Rows can swap the
+// values of a unique index in one call.
+func (t *Table[T, ID]) UpdateMany(ctx context.Context, tx *Tx, recs []*T, o *WriteOptions) ([]*T, error) {
+	return t.writeMany(ctx, tx, recs, opUpdate, o)
+}
+
+// Patch reads the record with the id, lets change modify it, and stores and
+// returns the result. An error from change is returned as it is, and nothing
+// is written. It costs one get and the commit, and a batch get if a value of
+// a unique index has changed.
+func (t *Table[T, ID]) Patch(ctx context.Context, tx *Tx, id ID, change func(rec *T) error, o *WriteOptions) (*T, error) {
+	b, err := t.bind(tx.db)
+	if err != nil {
+		return nil, err
+	}
+	key := t.rowKey(b, id)
+	value, err := tx.kv.Get(ctx, key)
+	if errors.Is(err, kv.ErrNotFound) {
+		return nil, t.rowError(id, ErrNotFound)
+	}
+	if err != nil {
+		return nil, err
+	}
+	rec, err := t.decode(key[len(b.rows):], value)
+	if err != nil {
+		return nil, err
+	}
+	if err := change(rec); err != nil {
+		return nil, err
+	}
+	if *t.id.field(rec) != id {
+		return nil, t.rowError(id, ErrIDChanged)
+	}
+	w := t.newWriter(tx, b, opUpdate, o)
+	if err := w.add(rec); err != nil {
+		return nil, err
+	}
+	w.items[0].value, w.loaded = value, true
+	if err := w.run(ctx); err != nil {
+		return nil, err
+	}
+	return w.items[0].rec, nil
+}
+
+// Delete removes the row with the id and its index entries. It fails with
+// ErrNotFound if there is none. It costs one get and the commit.
+func (t *Table[T, ID]) Delete(ctx context.Context, tx *Tx, id ID, o *WriteOptions) error {
+	b, err := t.bind(tx.db)
+	if err != nil {
+		return err
+	}
+	key := t.rowKey(b, id)
+	value, err := tx.kv.Get(ctx, key)
+	if errors.Is(err, kv.ErrNotFound) {
+		return t.rowError(id, ErrNotFound)
+	}
+	if err != nil {
+		return err
+	}
+	h, err := t.oldHeader(value, o)
+	if err != nil {
+		return t.rowError(id, err)
+	}
+	return t.deleteRow(tx, b, key, &h)
+}
+
+// DeleteMany removes the rows with the ids, and returns how many there were.
+// It costs one batch get and the commit.
+func (t *Table[T, ID]) DeleteMany(ctx context.Context, tx *Tx, ids []ID, o *WriteOptions) (int, error) {
+	b, err := t.bind(tx.db)
+	if err != nil {
+		return 0, err
+	}
+	if err := o.forMany(); err != nil {
+		return 0, err
+	}
+	f := fetch{at: map[string]int{}} // an id may stand twice
+	for _, id := range ids {
+		f.add(t.rowKey(b, id))
+	}
+	values, err := tx.kv.BatchGet(ctx, f.keys)
+	if err != nil {
+		return 0, err
+	}
+	headers := make([]rowHeader, len(values))
+	for i, v := range values {
+		if v == nil {
+			continue
+		}
+		if headers[i], err = t.oldHeader(v, o); err != nil {
+			return 0, t.keyError(f.keys[i][len(b.rows):], err)
+		}
+	}
+	n := 0
+	for i, v := range values {
+		if v == nil {
+			continue
+		}
+		if err := t.deleteRow(tx, b, f.keys[i], &headers[i]); err != nil {
+			return n, err
+		}
+		n++
+	}
+	return n, nil
+}
+
+func (o *WriteOptions) forMany() error {
+	if o != nil && o.Expect != 0 {
+		return fmt.Errorf("%w: Expect is for writes of one row", ErrQuery)
+	}
+	return nil
+}
+
+// oldHeader reads the header of a row that is about to be replaced or deleted,
+// and checks that it may be.
+func (t *Table[T, ID]) oldHeader(value []byte, o *WriteOptions) (rowHeader, error) {
+	h, _, err := parseRow(value)
+	switch {
+	case err != nil:
+		return h, err
+	case h.schema > uint64(t.schema.Version):
+		return h, t.readable(&h)
+	case o != nil && o.Expect != 0 && o.Expect != h.meta.Revision:
+		return h, ErrStale
+	}
+	return h, nil
+}
+
+func (t *Table[T, ID]) deleteRow(tx *Tx, b *binding, key []byte, h *rowHeader) error {
+	list := entryList(h.entries)
+	for e, ok := list.next(); ok; e, ok = list.next() {
+		if err := tx.kv.Delete(tx.w.entryKey(b, &e, key)); err != nil {
+			return err
+		}
+	}
+	return tx.kv.Delete(key)
+}

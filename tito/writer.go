@@ -1,0 +1,486 @@
+package tito
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/tito-db/tito-go/internal/keyenc"
+	"github.com/tito-db/tito-go/kv"
+)
+
+// op is what a write demands of the rows that are there.
+type op uint8
+
+const (
+	opCreate op = iota // none
+	opPut              // anything
+	opUpdate           // one for each record
+)
+
+func (t *Table[T, ID]) writeOne(ctx context.Context, tx *Tx, rec *T, op op, o *WriteOptions) (*T, error) {
+	b, err := t.bind(tx.db)
+	if err != nil {
+		return nil, err
+	}
+	w := t.newWriter(tx, b, op, o)
+	var one [1]item[T, ID]
+	w.items = one[:0]
+	if err := w.add(rec); err != nil {
+		return nil, err
+	}
+	if err := w.run(ctx); err != nil {
+		return nil, err
+	}
+	return w.items[0].rec, nil
+}
+
+func (t *Table[T, ID]) writeMany(ctx context.Context, tx *Tx, recs []*T, op op, o *WriteOptions) ([]*T, error) {
+	if err := o.forMany(); err != nil {
+		return nil, err
+	}
+	b, err := t.bind(tx.db)
+	if err != nil || len(recs) == 0 {
+		return nil, err
+	}
+	w := t.newWriter(tx, b, op, o)
+	w.items = make([]item[T, ID], 0, len(recs))
+	for _, rec := range recs {
+		if err := w.add(rec); err != nil {
+			return nil, err
+		}
+	}
+	if err := w.index(); err != nil {
+		return nil, err
+	}
+	if err := w.run(ctx); err != nil {
+		return nil, err
+	}
+	stored := make([]*T, len(recs))
+	for i := range w.items {
+		stored[i] = w.items[i].rec
+	}
+	return stored, nil
+}
+
+// writer carries out one call that writes rows of a table. It goes in passes
+// over all records, so that nothing is written before everything has been
+// checked: add copies a record and computes its entries; run reads the stored
+// rows and the owners of unique values with one batch get, judges, encodes,
+// and only then writes.
+type writer[T any, ID comparable] struct {
+	t      *Table[T, ID]
+	tx     *Tx
+	b      *binding
+	op     op
+	opts   *WriteOptions
+	items  []item[T, ID]
+	byKey  map[string]int // item of each row key, if there are several items
+	loaded bool           // items have their value already
+	*scratch
+}
+
+// item is the write of one row.
+type item[T any, ID comparable] struct {
+	rec         *T
+	id          ID
+	key         []byte // of the row
+	value       []byte // of the row as it is stored, nil if it is not
+	old         rowHeader
+	first, last int // the new entries are refs[first:last]
+	row         [2]int
+}
+
+// scratch is memory that a transaction's writes reuse, one after the other.
+type scratch struct {
+	values  valueList  // of all new entries
+	refs    []entryRef // what else there is to say of them, in parallel
+	arena   []byte     // keys that must last until the call ends
+	rows    []byte     // encoded rows
+	entries []byte
+	buf     []byte // a key that is used at once
+}
+
+type entryRef struct {
+	index  *boundIndex
+	unique bool // the key ends with the values
+	lookup int  // where the owner is in the batch get; -1: known to be this row
+}
+
+func (t *Table[T, ID]) newWriter(tx *Tx, b *binding, op op, o *WriteOptions) *writer[T, ID] {
+	s := &tx.w
+	s.values.reset()
+	s.refs, s.arena, s.rows = s.refs[:0], s.arena[:0], s.rows[:0]
+	return &writer[T, ID]{t: t, tx: tx, b: b, op: op, opts: o, scratch: s}
+}
+
+// add prepares the write of rec: a copy with an id, valid, without what is not
+// stored, and its entries.
+func (w *writer[T, ID]) add(rec *T) error {
+	t := w.t
+	if rec == nil {
+		return fmt.Errorf("%w: table %q: record is nil", ErrInvalid, t.name)
+	}
+	c := new(T)
+	*c = *rec
+	var zero ID
+	id := t.id.field(c)
+	if *id == zero {
+		if w.op == opUpdate || t.id.generate == nil {
+			return fmt.Errorf("%w: table %q", ErrNoID, t.name)
+		}
+		*id = t.id.generate()
+	}
+	if t.schema.Meta != nil {
+		*t.schema.Meta(c) = Meta{}
+	}
+	for _, r := range t.schema.Relations {
+		r.clear(c)
+	}
+	if t.schema.Validate != nil {
+		if err := t.schema.Validate(c); err != nil {
+			return t.rowError(*id, fmt.Errorf("%w: %w", ErrInvalid, err))
+		}
+	}
+	it := item[T, ID]{rec: c, id: *id, first: len(w.refs)}
+	it.key = w.keep(t.id.encode(append(w.buf[:0], w.b.rows...), *id))
+	if len(it.key) > w.tx.kv.Info().Limits.MaxKeySize {
+		return t.rowError(*id, fmt.Errorf("primary key: %w", kv.ErrKeyTooLarge))
+	}
+	for i := range w.b.indexes {
+		if err := w.addEntries(&w.b.indexes[i], &it); err != nil {
+			return t.rowError(*id, err)
+		}
+	}
+	it.last = len(w.refs)
+	w.items = append(w.items, it)
+	return nil
+}
+
+// addEntries computes the entries of it in one index.
+func (w *writer[T, ID]) addEntries(ix *boundIndex, it *item[T, ID]) error {
+	def := w.t.indexes[ix.position]
+	if err := def.values(&w.values, it.rec); err != nil {
+		return err
+	}
+	limit := w.tx.kv.Info().Limits.MaxKeySize - len(ix.prefix)
+	for i := len(w.refs); i < w.values.len(); i++ {
+		values := w.values.at(i)
+		unique := ix.unique && !(ix.nullable && hasNull(values))
+		size := len(values)
+		if !unique {
+			size += len(it.key) - len(w.b.rows)
+		}
+		if size > limit {
+			return fmt.Errorf("index %q: %w", def.name, kv.ErrKeyTooLarge)
+		}
+		w.refs = append(w.refs, entryRef{index: ix, unique: unique, lookup: -1})
+	}
+	return nil
+}
+
+// hasNull tells whether a component is null: such entries do not collide.
+func hasNull(values []byte) bool {
+	for len(values) > 0 {
+		if kind, _ := keyenc.KindOf(values); kind == keyenc.KindNull {
+			return true
+		}
+		var err error
+		if _, values, err = keyenc.Next(values); err != nil {
+			return false // cannot be: we encoded it
+		}
+	}
+	return false
+}
+
+// index notes which row each item writes.
+func (w *writer[T, ID]) index() error {
+	w.byKey = make(map[string]int, len(w.items))
+	for i := range w.items {
+		k := string(w.items[i].key)
+		if _, twice := w.byKey[k]; twice {
+			return w.t.rowError(w.items[i].id, ErrRepeated)
+		}
+		w.byKey[k] = i
+	}
+	return nil
+}
+
+func (w *writer[T, ID]) run(ctx context.Context) error {
+	owners, err := w.load(ctx)
+	if err != nil {
+		return err
+	}
+	if err := w.checkUnique(owners); err != nil {
+		return err
+	}
+	now := time.Now().UnixNano()
+	for i := range w.items {
+		if err := w.encode(&w.items[i], now); err != nil {
+			return w.t.rowError(w.items[i].id, err)
+		}
+	}
+	return w.write()
+}
+
+// load reads the stored rows and the owners of the unique values, which it
+// returns, with one batch get, and judges the rows.
+func (w *writer[T, ID]) load(ctx context.Context) (owners [][]byte, err error) {
+	var keys [][]byte
+	if w.loaded {
+		if err := w.judge(&w.items[0]); err != nil {
+			return nil, err
+		}
+	} else {
+		keys = make([][]byte, 0, len(w.items)+len(w.refs))
+		for i := range w.items {
+			keys = append(keys, w.items[i].key)
+		}
+	}
+	rows := len(keys)
+	for i := range w.items {
+		it := &w.items[i]
+		for j := it.first; j < it.last; j++ {
+			e := w.entry(j)
+			if e.unique && !(w.loaded && it.hadEntry(&e)) {
+				w.refs[j].lookup = len(keys) - rows
+				keys = append(keys, w.keep(w.entryKey(w.b, &e, nil)))
+			}
+		}
+	}
+	if len(keys) == 0 {
+		return nil, nil
+	}
+	values, err := w.tx.kv.BatchGet(ctx, keys)
+	if err != nil {
+		return nil, err
+	}
+	for i := range rows {
+		w.items[i].value = values[i]
+		if err := w.judge(&w.items[i]); err != nil {
+			return nil, err
+		}
+	}
+	return values[rows:], nil
+}
+
+// judge checks the stored row against what the write demands.
+func (w *writer[T, ID]) judge(it *item[T, ID]) error {
+	switch {
+	case it.value == nil && (w.op == opUpdate || w.opts != nil && w.opts.Expect != 0):
+		return w.t.rowError(it.id, ErrNotFound)
+	case it.value == nil:
+		return nil
+	case w.op == opCreate:
+		return w.t.rowError(it.id, ErrExists)
+	}
+	var err error
+	if it.old, err = w.t.oldHeader(it.value, w.opts); err != nil {
+		return w.t.rowError(it.id, err)
+	}
+	return nil
+}
+
+// hadEntry tells whether the stored row has the entry.
+func (it *item[T, ID]) hadEntry(e *entry) bool {
+	list := entryList(it.old.entries)
+	for old, ok := list.next(); ok; old, ok = list.next() {
+		if old.compare(e) == 0 {
+			return true
+		}
+	}
+	return false
+}
+
+// checkUnique judges unique values over the state after the whole call: each
+// may be claimed by one record, and must have no owner, or have this row, or
+// one that gives it up in the same call. Two transactions that both find no
+// owner write the same key, so the later one to commit conflicts.
+func (w *writer[T, ID]) checkUnique(owners [][]byte) error {
+	var claims map[string]int // item that claims each key, if there are several items
+	if w.byKey != nil {
+		claims = map[string]int{}
+	}
+	for i := range w.items {
+		it := &w.items[i]
+		for j := it.first; j < it.last; j++ {
+			e := w.entry(j)
+			if !e.unique {
+				continue
+			}
+			if claims != nil {
+				k := string(w.entryKey(w.b, &e, nil))
+				if other, twice := claims[k]; twice {
+					return w.duplicate(j, w.items[other].id)
+				}
+				claims[k] = i
+			}
+			if w.refs[j].lookup < 0 {
+				continue
+			}
+			owner := owners[w.refs[j].lookup]
+			if owner == nil || bytes.Equal(owner, it.key[len(w.b.rows):]) || w.givesUp(owner, &e) {
+				continue
+			}
+			id, err := w.t.id.parse(owner)
+			if err != nil {
+				return fmt.Errorf("table %q, index %q: %w", w.t.name, w.t.indexes[w.refs[j].index.position].name, err)
+			}
+			return w.duplicate(j, id)
+		}
+	}
+	return nil
+}
+
+// givesUp tells whether the owner of e is written in the same call and does
+// not have e any more.
+func (w *writer[T, ID]) givesUp(owner []byte, e *entry) bool {
+	i, ok := w.byKey[string(append(append(w.buf[:0], w.b.rows...), owner...))]
+	if !ok {
+		return false
+	}
+	for j := w.items[i].first; j < w.items[i].last; j++ {
+		if own := w.entry(j); own.compare(e) == 0 {
+			return false
+		}
+	}
+	return true
+}
+
+func (w *writer[T, ID]) duplicate(ref int, owner ID) error {
+	return &DuplicateError{Table: w.t.name, Index: w.t.indexes[w.refs[ref].index.position].name, Owner: owner}
+}
+
+// encode appends the new value of it's row to w.rows.
+func (w *writer[T, ID]) encode(it *item[T, ID], now int64) error {
+	w.entries = w.entries[:0]
+	for j := it.first; j < it.last; j++ {
+		e := w.entry(j)
+		w.entries = appendEntry(w.entries, &e)
+	}
+	h := rowHeader{
+		codec:       w.t.schema.Codec.ID(),
+		schema:      uint64(w.t.schema.Version),
+		fingerprint: w.b.fingerprint,
+		entries:     w.entries,
+	}
+	// The read version keeps the revision of a row that is created anew above
+	// that of the row deleted before.
+	h.meta.Revision = max(it.old.meta.Revision+1, uint64(w.tx.kv.ReadVersion()))
+	created := now
+	if it.value != nil {
+		created = it.old.meta.Created.UnixNano()
+	}
+	h.meta.Created = time.Unix(0, created).UTC()
+	h.meta.Updated = time.Unix(0, max(now, created)).UTC()
+	start := len(w.rows)
+	w.rows = appendRow(w.rows, &h)
+	var err error
+	if w.rows, err = w.t.schema.Codec.Append(w.rows, it.rec); err != nil {
+		return fmt.Errorf("encode: %w", err)
+	}
+	it.row = [2]int{start, len(w.rows)}
+	if len(w.rows)-start > w.tx.kv.Info().Limits.MaxValueSize {
+		return kv.ErrValueTooLarge
+	}
+	if w.t.schema.Meta != nil {
+		*w.t.schema.Meta(it.rec) = h.meta
+	}
+	return nil
+}
+
+// write changes the transaction: first the entries that go, of all records, so
+// that a value which moves from one to another is not deleted after it was
+// set; then those that come, and the rows. Sizes have been checked, so it can
+// fail only in ways that end the transaction.
+func (w *writer[T, ID]) write() error {
+	for i := range w.items {
+		it := &w.items[i]
+		if err := w.diff(it, func(e *entry) error {
+			return w.tx.kv.Delete(w.entryKey(w.b, e, it.key))
+		}, nil); err != nil {
+			return err
+		}
+	}
+	for i := range w.items {
+		it := &w.items[i]
+		if err := w.diff(it, nil, func(e *entry) error {
+			value := []byte{noValue}
+			if e.unique {
+				value = it.key[len(w.b.rows):]
+			}
+			return w.tx.kv.Set(w.entryKey(w.b, e, it.key), value)
+		}); err != nil {
+			return err
+		}
+		if err := w.tx.kv.Set(it.key, w.rows[it.row[0]:it.row[1]]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// diff calls gone for the entries that only the stored row has, and come for
+// those that only the new one has. Both lists ascend.
+func (w *writer[T, ID]) diff(it *item[T, ID], gone, come func(*entry) error) error {
+	list := entryList(it.old.entries)
+	old, more := list.next()
+	j := it.first
+	for more || j < it.last {
+		var e entry
+		order := -1 // the stored row's entry comes first
+		if j < it.last {
+			e = w.entry(j)
+			order = 1
+			if more {
+				order = old.compare(&e)
+			}
+		}
+		if order < 0 && gone != nil {
+			if err := gone(&old); err != nil {
+				return err
+			}
+		}
+		if order > 0 && come != nil {
+			if err := come(&e); err != nil {
+				return err
+			}
+		}
+		if order <= 0 {
+			old, more = list.next()
+		}
+		if order >= 0 {
+			j++
+		}
+	}
+	return nil
+}
+
+// entry returns new entry j.
+func (w *writer[T, ID]) entry(j int) entry {
+	return entry{index: w.refs[j].index.id, unique: w.refs[j].unique, values: w.values.at(j)}
+}
+
+// entryKey returns the key of an entry of the row with the key rowKey, which
+// need not be given if e is unique. It is valid until the next one.
+func (s *scratch) entryKey(b *binding, e *entry, rowKey []byte) []byte {
+	k := keyenc.AppendUint(append(s.buf[:0], b.entries...), e.index)
+	k = append(k, e.values...)
+	if !e.unique {
+		k = append(k, rowKey[len(b.rows):]...)
+	}
+	s.buf = k
+	return k
+}
+
+// keep copies key to memory that lasts until the call ends.
+func (s *scratch) keep(key []byte) []byte {
+	if cap(s.arena)-len(s.arena) < len(key) {
+		s.arena = make([]byte, 0, max(4096, 2*cap(s.arena), len(key))) // keys in the old one stay
+	}
+	n := len(s.arena)
+	s.arena = append(s.arena, key...)
+	s.buf = key[:0:cap(key)]
+	return s.arena[n:len(s.arena):len(s.arena)]
+}
