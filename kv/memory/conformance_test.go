@@ -1,0 +1,27 @@
+package memory_test
+
+import (
+	"testing"
+
+	"github.com/tito-db/tito-go/kv"
+	"github.com/tito-db/tito-go/kv/memory"
+	"github.com/tito-db/tito-go/kvtest"
+)
+
+func harness() kvtest.Harness {
+	return kvtest.Harness{
+		Open: func(t testing.TB, o *kv.Options) *kv.Store {
+			t.Helper()
+			s, err := memory.Open(&memory.Options{Options: *o})
+			if err != nil {
+				t.Fatalf("open: %v", err)
+			}
+			return s
+		},
+		Caps: kvtest.Caps{NoSync: true, FakeTime: true, PromptWatermark: true},
+	}
+}
+
+func TestConformance(t *testing.T) {
+	kvtest.Run(t, harness())
+}

@@ -1,0 +1,293 @@
+package kvtest
+
+import (
+	"context"
+	"fmt"
+	"reflect"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/tito-db/tito-go/kv"
+)
+
+// defaultPage is how many pairs a cursor is taken to fetch at once if it was
+// opened without a page size. It is what TiKV's client fetches.
+const defaultPage = 256
+
+// Counts is how often a driver was called, and how much was asked of it.
+type Counts struct {
+	Begins     int // of read-write transactions
+	ViewBegins int // of read-only transactions
+
+	Gets      int
+	BatchGets int
+	BatchKeys int // keys in all BatchGets
+
+	Cursors int // cursors opened
+	Seeks   int // seeks of cursors
+	Entries int // pairs that cursors returned
+	Pages   int // times a cursor had to fetch: its first move, each seek, each page used up
+
+	Commits    int // that the driver was asked for, whatever came of them
+	Writes     int // sets and deletes in them
+	Locks      int // locks in them
+	WriteBytes int // keys and values written and keys locked
+
+	Watermarks   int
+	WaitDurables int
+}
+
+// Reads is the number of round trips that reading took.
+func (c Counts) Reads() int { return c.Gets + c.BatchGets + c.Pages }
+
+// RoundTrips is the number of all round trips but those of Begin.
+func (c Counts) RoundTrips() int { return c.Reads() + c.Commits + c.Watermarks + c.WaitDurables }
+
+// Sub returns what was counted since before.
+func (c Counts) Sub(before Counts) Counts {
+	diff, b := reflect.ValueOf(&c).Elem(), reflect.ValueOf(before)
+	for i := range diff.NumField() {
+		diff.Field(i).SetInt(diff.Field(i).Int() - b.Field(i).Int())
+	}
+	return c
+}
+
+// String lists the counts that are not zero: "Gets 1, Commits 1".
+func (c Counts) String() string {
+	var parts []string
+	v := reflect.ValueOf(c)
+	for i := range v.NumField() {
+		if n := v.Field(i).Int(); n != 0 {
+			parts = append(parts, fmt.Sprint(v.Type().Field(i).Name, " ", n))
+		}
+	}
+	if len(parts) == 0 {
+		return "nothing"
+	}
+	return strings.Join(parts, ", ")
+}
+
+// Counting counts the calls of the drivers that its Wrap was put around. The
+// zero value is ready. It is safe for concurrent use.
+//
+//	var calls kvtest.Counting
+//	store, err := memory.Open(&memory.Options{Options: kv.Options{Wrap: calls.Wrap}})
+type Counting struct {
+	mu      sync.Mutex
+	counts  Counts
+	txns    int // open ones
+	cursors int
+}
+
+// Wrap returns d with its calls counted; it is meant for kv.Options.Wrap.
+func (c *Counting) Wrap(d kv.Driver) kv.Driver { return &countingDriver{d, c} }
+
+// Counts returns what was counted so far.
+func (c *Counting) Counts() Counts {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.counts
+}
+
+// Reset starts again from zero. OpenTxns and OpenCursors are not touched.
+func (c *Counting) Reset() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.counts = Counts{}
+}
+
+// OpenTxns returns how many driver transactions have not been released.
+func (c *Counting) OpenTxns() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.txns
+}
+
+// OpenCursors returns how many driver cursors have not been closed.
+func (c *Counting) OpenCursors() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.cursors
+}
+
+// Measure returns what fn makes the driver do, and what goroutines beside it do
+// meanwhile.
+func (c *Counting) Measure(fn func()) Counts {
+	before := c.Counts()
+	fn()
+	return c.Counts().Sub(before)
+}
+
+// Expect runs fn and fails t unless fn stays within budget. Gets, BatchGets,
+// Cursors, Commits, Watermarks and WaitDurables have to be exactly as the
+// budget says. The others are bounds from above, and unbounded where the budget
+// has zero; Begins are bounds too, since a snapshot's begin is apart.
+//
+//	calls.Expect(t, kvtest.Counts{BatchGets: 1, Commits: 1}, func() { ... })
+func (c *Counting) Expect(t testing.TB, budget Counts, fn func()) {
+	t.Helper()
+	got := c.Measure(fn)
+	var broken []string
+	g, b := reflect.ValueOf(got), reflect.ValueOf(budget)
+	for i := range g.NumField() {
+		name := g.Type().Field(i).Name
+		have, want := g.Field(i).Int(), b.Field(i).Int()
+		switch name {
+		case "Gets", "BatchGets", "Cursors", "Commits", "Watermarks", "WaitDurables":
+			if have != want {
+				broken = append(broken, fmt.Sprintf("%s: %d, not %d", name, have, want))
+			}
+		default:
+			if want != 0 && have > want {
+				broken = append(broken, fmt.Sprintf("%s: %d, more than %d", name, have, want))
+			}
+		}
+	}
+	if broken != nil {
+		t.Errorf("driver calls outside of the budget: %s\nbudget: %s\ncalls:  %s", strings.Join(broken, "; "), budget, got)
+	}
+}
+
+func (c *Counting) add(note func(n *Counts)) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	note(&c.counts)
+}
+
+// opened notes that transactions and cursors were opened or, negative, closed.
+func (c *Counting) opened(txns, cursors int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.txns += txns
+	c.cursors += cursors
+}
+
+type countingDriver struct {
+	kv.Driver
+	c *Counting
+}
+
+func (d *countingDriver) Begin(ctx context.Context, o kv.BeginOptions) (kv.DriverTxn, error) {
+	d.c.add(func(n *Counts) {
+		if o.ReadOnly {
+			n.ViewBegins++
+		} else {
+			n.Begins++
+		}
+	})
+	t, err := d.Driver.Begin(ctx, o)
+	if err != nil {
+		return nil, err
+	}
+	d.c.opened(1, 0)
+	return &countingTxn{t, d.c}, nil
+}
+
+func (d *countingDriver) Watermark(ctx context.Context) (kv.Version, error) {
+	d.c.add(func(n *Counts) { n.Watermarks++ })
+	return d.Driver.Watermark(ctx)
+}
+
+func (d *countingDriver) WaitDurable(ctx context.Context, v kv.Version) error {
+	d.c.add(func(n *Counts) { n.WaitDurables++ })
+	return d.Driver.WaitDurable(ctx, v)
+}
+
+type countingTxn struct {
+	kv.DriverTxn
+	c *Counting
+}
+
+func (t *countingTxn) Get(ctx context.Context, key []byte) ([]byte, error) {
+	t.c.add(func(n *Counts) { n.Gets++ })
+	return t.DriverTxn.Get(ctx, key)
+}
+
+func (t *countingTxn) BatchGet(ctx context.Context, keys [][]byte) ([][]byte, error) {
+	t.c.add(func(n *Counts) {
+		n.BatchGets++
+		n.BatchKeys += len(keys)
+	})
+	return t.DriverTxn.BatchGet(ctx, keys)
+}
+
+func (t *countingTxn) Cursor(ctx context.Context, r kv.Range, o kv.CursorOptions) (kv.DriverCursor, error) {
+	t.c.add(func(n *Counts) { n.Cursors++ })
+	d, err := t.DriverTxn.Cursor(ctx, r, o)
+	if err != nil {
+		return nil, err
+	}
+	t.c.opened(0, 1)
+	page := o.PageSize
+	if page == 0 {
+		page = defaultPage
+	}
+	return &countingCursor{DriverCursor: d, c: t.c, page: page}, nil
+}
+
+func (t *countingTxn) Commit(ctx context.Context, c *kv.Commit) (kv.Version, error) {
+	t.c.add(func(n *Counts) {
+		n.Commits++
+		n.Writes += len(c.Writes)
+		n.Locks += len(c.Locks)
+		for _, w := range c.Writes {
+			n.WriteBytes += len(w.Key) + len(w.Value)
+		}
+		for _, k := range c.Locks {
+			n.WriteBytes += len(k)
+		}
+	})
+	return t.DriverTxn.Commit(ctx, c)
+}
+
+func (t *countingTxn) Release() {
+	t.c.opened(-1, 0)
+	t.DriverTxn.Release()
+}
+
+type countingCursor struct {
+	kv.DriverCursor
+	c        *Counting
+	page     int
+	buffered int // pairs of the current page that are left
+	end      bool
+}
+
+func (c *countingCursor) Next(ctx context.Context) bool {
+	fetch := c.buffered == 0 && !c.end
+	if fetch {
+		c.buffered = c.page
+	}
+	return c.moved(c.DriverCursor.Next(ctx), fetch, false)
+}
+
+func (c *countingCursor) Seek(ctx context.Context, key []byte) bool {
+	c.buffered = c.page
+	return c.moved(c.DriverCursor.Seek(ctx, key), true, true)
+}
+
+// moved counts a move. A page that is not full tells that there is none after it.
+func (c *countingCursor) moved(ok, fetched, seek bool) bool {
+	c.end = !ok
+	if ok {
+		c.buffered--
+	}
+	c.c.add(func(n *Counts) {
+		if fetched {
+			n.Pages++
+		}
+		if seek {
+			n.Seeks++
+		}
+		if ok {
+			n.Entries++
+		}
+	})
+	return ok
+}
+
+func (c *countingCursor) Close() {
+	c.c.opened(0, -1)
+	c.DriverCursor.Close()
+}

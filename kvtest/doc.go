@@ -1,0 +1,39 @@
+// Package kvtest proves that a driver of package kv keeps kv's contract, counts
+// what code built on kv asks of a driver, and measures a driver beside its
+// engine. Drivers' tests and the tests of code above kv import it.
+//
+// # Conformance
+//
+// [Run] runs every case against a driver, each on a fresh store, and skips only
+// those that need a [Caps] entry that the [Harness] does not declare:
+//
+//	func TestConformance(t *testing.T) {
+//		kvtest.Run(t, kvtest.Harness{
+//			Open: func(t testing.TB, o *kv.Options) *kv.Store { ... },
+//			Caps: kvtest.Caps{NoSync: true},
+//		})
+//	}
+//
+// Under `go test -v` it ends with a matrix of the capabilities and the cases
+// that used them. Each driver call passes a guard, which fails the case if kv
+// itself breaks the rules of kv.DriverTxn: a snapshot or cursor that is not
+// released, released twice, or used afterwards.
+//
+// # Costs
+//
+// [Counting] wraps a driver and counts its calls: on a remote store round trips
+// are the cost that matters, and the count is the same on every machine.
+//
+// # Speed
+//
+// [Benchmark] runs fixed shapes of work, each beside the raw engine doing the
+// same, and reports the ratio.
+//
+// # Reading the source
+//
+// harness.go is the entrance, recorder.go what a case runs against (it is why
+// the suite can be run on broken drivers, in its own tests, to see that they
+// are caught), fixture.go what cases share. The cases are in functional_*.go,
+// iterators_*.go and isolation_*.go;
+// suite.go lists them.
+package kvtest

@@ -1,0 +1,4 @@
+package kvtest
+
+// Raw is declared with Benchmark.
+type Raw struct{}

@@ -1,0 +1,32 @@
+package kvtest
+
+// testCase is one property of the contract. It runs on a fresh store.
+type testCase struct {
+	name  string
+	run   func(f *fixture)
+	needs capability
+}
+
+// group is a set of cases with one subject.
+type group struct {
+	name  string
+	cases []testCase
+}
+
+// groups lists the suite.
+func groups() []group {
+	return []group{
+		{"Functional", concat(keyCases(), limitCases(), readCases(), ownershipCases(), transactionCases(),
+			savepointCases(), updateCases(), storeCases(), closeCases(), contextCases(), lifetimeCases(), reopenCases())},
+		{"Iterators", concat(productCases(), cursorCases())},
+		{"Isolation", concat(anomalyCases(), lockCases(), conflictCases(), concurrentCases())},
+	}
+}
+
+func concat(lists ...[]testCase) []testCase {
+	var all []testCase
+	for _, l := range lists {
+		all = append(all, l...)
+	}
+	return all
+}
