@@ -1,0 +1,65 @@
+// Package tito keeps models in an ordered, transactional key-value store: rows,
+// their secondary indexes and their relationships, written in one transaction.
+//
+// A program declares what it stores in plain Go: no struct tags, no reflection
+// over fields, no names of fields as strings.
+//
+//	var byEmail = tito.Index("by_email", tito.String(func(u *User) string { return u.Email }),
+//		&tito.IndexOptions[User]{Unique: true})
+//
+//	var Users = tito.Define(tito.Schema[User, string]{
+//		Table:   "users",
+//		ID:      tito.StringID(func(u *User) *string { return &u.ID }),
+//		Indexes: tito.Indexes(byEmail),
+//	})
+//
+// Tables and indexes are immutable handles that hold no store. [Open] binds
+// them to one, and every read and write names the database or transaction it
+// is for:
+//
+//	db, err := tito.Open(ctx, store, nil, Users)
+//	err = db.Update(ctx, func(tx *tito.Tx) error {
+//		u, err := Users.Create(ctx, tx, &User{Email: "ada@example.com"}, nil)
+//		...
+//	})
+//	u, err := Users.Where(byEmail.Eq("ada@example.com")).One(ctx, db)
+//
+// # Indexes
+//
+// An index is an ordered set of entries: the encoded values of one to three
+// fields, then the row's id. Fields are strings, bytes, booleans, integers,
+// floats, times, UUIDs or types that encode themselves ([KeyAppender]); [Opt]
+// makes them nullable, [Each] multi-valued, Desc descending. A unique index
+// refuses a second row with the same values, a conditional one (When) leaves
+// rows out.
+//
+// Conditions are methods of the index: Eq, In, Ge, Gt, Le, Lt, Null,
+// [HasPrefix], on the fields from the left, with At for the leading ones. What
+// no index serves cannot be asked for; [Table.Scan] is the explicit full scan.
+//
+// # Guarantees
+//
+// Rows, entries and relations of one transaction commit together or not at
+// all, under the isolation that package kv describes. A row keeps the list of
+// its own entries, so a write removes exactly those that are there and changes
+// only the difference. A write checks everything before it writes anything;
+// after an error that could leave part of it (kv.ErrTxnTooLarge) the
+// transaction cannot commit. A row that cannot be decoded is an error that
+// names table and id; it is never left out.
+//
+// # Costs
+//
+// Any Create, Put or Update, of one row or many, is one batch get and the
+// commit; Patch and Delete one get and the commit; a Get one get; a page by
+// index one cursor and one batch get; each level of relations one batch get.
+// Tests assert this with kvtest.Counting.
+//
+// # Reading the source
+//
+// table.go is what a program declares, with field.go, id.go, index.go and
+// relation.go for its parts. catalog.go and db.go bind declarations to a
+// store. writer.go is how rows and entries are written, query.go how they are
+// found, condition.go the ranges that conditions stand for, page.go the
+// cursors. rowkey.go and rowvalue.go are the stored format, specified in
+// docs/format.md.
+package tito
