@@ -1,0 +1,33 @@
+package tito_test
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/tito-db/tito-go/kv"
+	"github.com/tito-db/tito-go/kv/memory"
+)
+
+// openStore opens an empty store, closed at the end of t.
+type openStore func(t testing.TB, o *kv.Options) *kv.Store
+
+// stores runs fn as a subtest for each driver.
+func stores(t *testing.T, fn func(t *testing.T, open openStore)) {
+	t.Helper()
+	for name, open := range map[string]openStore{"memory": memoryStore} {
+		t.Run(name, func(t *testing.T) { fn(t, open) })
+	}
+}
+
+func memoryStore(t testing.TB, o *kv.Options) *kv.Store {
+	t.Helper()
+	var all memory.Options
+	if o != nil {
+		all.Options = *o
+	}
+	s, err := memory.Open(&all)
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, s.Close()) })
+	return s
+}
