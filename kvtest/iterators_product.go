@@ -162,7 +162,7 @@ func (f *fixture) render(tx *kv.Txn, r kv.Range, o kv.ScanOptions) string {
 // seekProduct seeks from each kind of place to each point, and then walks on.
 func seekProduct(f *fixture) {
 	narrow := [...][]byte{nil, []byte("b"), []byte("b\x00"), []byte("c\x00"), {0xFF}}
-	points := [...]string{"a", "b", "b\x00", "b0", "c", "\xff", "\xff\xff"}
+	points := [...]string{"", "a", "b", "b\x00", "b0", "c", "\xff", "\xff\xff"}
 	places := [...]string{"fresh", "on a pair", "at the end"}
 	s := f.sampler()
 	f.overlays(func(tx *kv.Txn, m model) {

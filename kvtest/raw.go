@@ -1,4 +1,0 @@
-package kvtest
-
-// Raw is declared with Benchmark.
-type Raw struct{}
