@@ -15,6 +15,7 @@ type Cursor struct {
 	txn  *Txn
 	opts ScanOptions
 	left int // pairs that Limit still allows, if there is a Limit
+	at   int // index in txn.cursors, while driver is open
 
 	driver DriverCursor           // nil for an empty range
 	own    *cowmap.Cursor[change] // nil when the write set was empty
@@ -64,7 +65,7 @@ func (t *Txn) Cursor(ctx context.Context, r Range, o *ScanOptions) (*Cursor, err
 	if err != nil {
 		return nil, fmt.Errorf("kv: cursor: %w", err)
 	}
-	c.driver = d
+	c.driver, c.at = d, len(t.cursors)
 	t.cursors = append(t.cursors, c)
 	return c, nil
 }
@@ -209,18 +210,16 @@ func (c *Cursor) Err() error { return c.err }
 // Close releases the cursor. It may be called more than once.
 func (c *Cursor) Close() {
 	c.txn.mu.Lock()
-	if c.end() {
+	defer c.txn.unlock()
+	if c.driver != nil {
 		c.txn.forget(c)
+		c.end()
 	}
-	c.txn.unlock()
 }
 
-// end closes the driver's cursor, once. The transaction is locked.
-func (c *Cursor) end() bool {
-	if c.driver == nil {
-		return false
-	}
-	c.driver.Close()
-	c.driver, c.done = nil, true
-	return true
+// end closes the driver's cursor, which is open. The transaction is locked.
+func (c *Cursor) end() {
+	d := c.driver
+	c.driver, c.own, c.done = nil, nil, true
+	d.Close()
 }

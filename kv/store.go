@@ -105,17 +105,16 @@ func (s *Store) Begin(ctx context.Context, o *TxnOptions) (*Txn, error) {
 	t := &Txn{store: s, durability: durability, readOnly: opts.ReadOnly}
 	t.deadline = time.Now().Add(s.lifetime(opts))
 	t.mu.Lock()
+	defer t.unlock()
 	if err := s.register(t); err != nil {
 		return nil, err
 	}
+	defer t.finishUnlessBegun()
 	d, err := s.driver.Begin(ctx, BeginOptions{ReadOnly: opts.ReadOnly})
 	if err != nil {
-		t.finish(ErrTxnDone)
-		t.unlock()
 		return nil, fmt.Errorf("kv: begin: %w", err)
 	}
 	t.driver, t.readVersion = d, d.ReadVersion()
-	t.unlock()
 	return t, nil
 }
 

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"iter"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -462,15 +461,19 @@ func (t *Txn) enterWrite() error {
 
 func (t *Txn) enterAny() error {
 	t.mu.Lock()
-	if t.ended == nil && t.doomed.Load() == nil {
-		return nil
+	t.finishDoomed()
+	err := t.ended
+	if err != nil {
+		t.unlock()
 	}
+	return err
+}
+
+// finishDoomed ends the transaction if the reaper or Close have asked for it.
+func (t *Txn) finishDoomed() {
 	if p := t.doomed.Load(); p != nil {
 		t.finish(*p)
 	}
-	err := t.ended
-	t.unlock()
-	return err
 }
 
 // unlock ends an operation. The reaper and Close only mark a transaction that
@@ -494,40 +497,51 @@ func (t *Txn) doom(reason error) {
 // and read after the lock is given back, so one of the two sees it.
 func (t *Txn) reapIdle() {
 	if t.mu.TryLock() {
-		t.finish(*t.doomed.Load())
-		t.mu.Unlock()
+		defer t.mu.Unlock()
+		t.finishDoomed()
 	}
 }
 
-// finish ends the transaction once, with reason, and releases what it holds.
-// t.mu is held.
+// finish ends the transaction once, with reason, and releases what it holds,
+// as far as possible even if the driver panics. t.mu is held.
 func (t *Txn) finish(reason error) {
 	if t.ended != nil {
 		return
 	}
 	t.ended = reason
 	t.expiredClean = reason == t.tooOld() && t.writes.empty() && !t.tooLarge
-	t.closeCursors()
-	if t.driver != nil {
-		t.driver.Release()
+	t.writes = writeSet{}
+	defer t.store.unregister(t) // or Close would wait for ever
+	if d := t.driver; d != nil {
 		t.driver = nil
+		defer d.Release()
 	}
-	t.writes, t.savepoints = writeSet{}, nil
-	t.store.unregister(t)
+	t.closeCursors()
+}
+
+// finishUnlessBegun ends a transaction whose Begin failed or panicked.
+func (t *Txn) finishUnlessBegun() {
+	if t.driver == nil {
+		t.finish(ErrTxnDone)
+	}
 }
 
 func (t *Txn) closeCursors() {
-	for _, c := range t.cursors {
+	for len(t.cursors) > 0 {
+		c := t.cursors[len(t.cursors)-1]
+		t.cursors = t.cursors[:len(t.cursors)-1]
 		c.end()
 	}
 	t.cursors = nil
 }
 
-// forget drops a closed cursor from the list.
+// forget drops an open cursor from the list, putting the last in its place.
 func (t *Txn) forget(c *Cursor) {
-	if i := slices.Index(t.cursors, c); i >= 0 {
-		t.cursors = slices.Delete(t.cursors, i, i+1)
-	}
+	last := len(t.cursors) - 1
+	t.cursors[c.at] = t.cursors[last]
+	t.cursors[c.at].at = c.at
+	t.cursors[last] = nil
+	t.cursors = t.cursors[:last]
 }
 
 // expired tells whether the lifetime has passed. The reaper may be late.
