@@ -15,11 +15,12 @@ type Store struct {
 	opts   Options
 
 	mu     sync.Mutex
-	open   map[*Txn]struct{}
+	open   *Txn          // newest of the open transactions, linked by older and newer
+	active int           // open transactions, and calls of the driver outside of one
 	reaper *time.Timer   // dooms transactions past their lifetime; nil until first needed
 	reapAt time.Time     // when reaper fires; zero if it is not armed
-	closed bool          // no new transactions
-	idle   chan struct{} // made by Close, closed when the last transaction has ended
+	closed bool          // nothing new may begin
+	idle   chan struct{} // made by Close, closed when active reaches zero
 }
 
 // NewStore puts the transaction engine over a driver. Drivers call it from
@@ -33,7 +34,7 @@ func NewStore(d Driver, o *Options) (*Store, error) {
 	if opts.Wrap != nil {
 		d = opts.Wrap(d)
 	}
-	s := &Store{driver: d, info: d.Info(), opts: opts, open: map[*Txn]struct{}{}}
+	s := &Store{driver: d, info: d.Info(), opts: opts}
 	s.info.Limits.MaxTxnSize = min(s.info.Limits.MaxTxnSize, opts.MaxTxnSize)
 	if opts.Durability == NoSync && !s.info.NoSync {
 		_ = d.Close() // the options are at fault; nothing was written
@@ -48,16 +49,26 @@ func (s *Store) Info() Info { return s.info }
 
 // As sets target to the engine's native handle if its type is one that the
 // driver documents, and reports whether it did. What is done through it is
-// outside every guarantee of this package.
-func (s *Store) As(target any) bool { return s.driver.As(target) }
+// outside every guarantee of this package. After Close it reports false.
+func (s *Store) As(target any) bool {
+	if s.enter() != nil {
+		return false
+	}
+	defer s.leave()
+	return s.driver.As(target)
+}
 
 // Watermark returns a version such that no read-write transaction with a lower
 // ReadVersion can still commit. It trails the newest version by at most the
 // age of the oldest open transaction, plus what the driver's document says.
 func (s *Store) Watermark(ctx context.Context) (Version, error) {
-	if err := s.usable(ctx); err != nil {
+	if err := ctxError(ctx); err != nil {
 		return 0, err
 	}
+	if err := s.enter(); err != nil {
+		return 0, err
+	}
+	defer s.leave()
 	return s.driver.Watermark(ctx)
 }
 
@@ -65,22 +76,14 @@ func (s *Store) Watermark(ctx context.Context) (Version, error) {
 // Commits become visible before they are durable; with Sync this waits for
 // other transactions' commits that were read, with NoSync for one's own too.
 func (s *Store) WaitDurable(ctx context.Context, v Version) error {
-	if err := s.usable(ctx); err != nil {
-		return err
-	}
-	return s.driver.WaitDurable(ctx, v)
-}
-
-func (s *Store) usable(ctx context.Context) error {
 	if err := ctxError(ctx); err != nil {
 		return err
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.closed {
-		return ErrClosed
+	if err := s.enter(); err != nil {
+		return err
 	}
-	return nil
+	defer s.leave()
+	return s.driver.WaitDurable(ctx, v)
 }
 
 // Begin opens a transaction, to be ended by Commit or Rollback. Prefer Update
@@ -142,6 +145,31 @@ func (s *Store) lifetime(o TxnOptions) time.Duration {
 	return s.info.TxnLifetime
 }
 
+// enter begins a call of the driver, which Close waits for; leave ends it.
+func (s *Store) enter() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return ErrClosed
+	}
+	s.active++
+	return nil
+}
+
+func (s *Store) leave() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.deactivate()
+}
+
+// deactivate tells Close when the driver is out of use. s.mu is held.
+func (s *Store) deactivate() {
+	s.active--
+	if s.active == 0 && s.idle != nil {
+		close(s.idle)
+	}
+}
+
 // register makes t known to Close and to the reaper.
 func (s *Store) register(t *Txn) error {
 	s.mu.Lock()
@@ -149,7 +177,11 @@ func (s *Store) register(t *Txn) error {
 	if s.closed {
 		return ErrClosed
 	}
-	s.open[t] = struct{}{}
+	s.active++
+	if t.older = s.open; t.older != nil {
+		t.older.newer = t
+	}
+	s.open = t
 	s.armReaper(t.deadline)
 	return nil
 }
@@ -158,11 +190,16 @@ func (s *Store) register(t *Txn) error {
 func (s *Store) unregister(t *Txn) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	delete(s.open, t)
-	if s.idle != nil && len(s.open) == 0 {
-		close(s.idle)
-		s.idle = nil
+	if t.newer != nil {
+		t.newer.older = t.older
+	} else {
+		s.open = t.older
 	}
+	if t.older != nil {
+		t.older.newer = t.newer
+	}
+	t.older, t.newer = nil, nil
+	s.deactivate()
 }
 
 // armReaper makes sure that the reaper runs at deadline or before. One timer
@@ -189,7 +226,7 @@ func (s *Store) reap() {
 	s.reapAt = time.Time{}
 	if !s.closed {
 		var next time.Time
-		for t := range s.open {
+		for t := s.open; t != nil; t = t.older {
 			if !t.deadline.After(now) {
 				expired = append(expired, t)
 			} else if next.IsZero() || t.deadline.Before(next) {
@@ -206,7 +243,7 @@ func (s *Store) reap() {
 	}
 }
 
-// Close waits for commits and reads that are under way, fails all other open
+// Close waits for calls that are under way in the engine, fails all other open
 // transactions with ErrClosed, and releases the engine. Every later use of the
 // store, its transactions and cursors is an error that wraps ErrClosed (or
 // ErrTxnDone for transactions that had ended), never a panic. The second Close
@@ -221,15 +258,14 @@ func (s *Store) Close() error {
 	if s.reaper != nil {
 		s.reaper.Stop()
 	}
-	var idle chan struct{}
-	open := make([]*Txn, 0, len(s.open))
-	for t := range s.open {
+	var open []*Txn
+	for t := s.open; t != nil; t = t.older {
 		open = append(open, t)
 	}
-	if len(open) > 0 {
-		idle = make(chan struct{})
-		s.idle = idle
+	if s.active > 0 {
+		s.idle = make(chan struct{})
 	}
+	idle := s.idle
 	s.mu.Unlock()
 	for _, t := range open {
 		t.doom(ErrClosed)

@@ -20,6 +20,8 @@ type Txn struct {
 	readOnly    bool
 	managed     bool // by Run: the user may not end it
 
+	older, newer *Txn // the store's list of open transactions, guarded by store.mu
+
 	// mu lets the reaper and Close release an idle transaction's snapshot. It
 	// is never contended otherwise.
 	mu         sync.Mutex
