@@ -388,14 +388,16 @@ func (t *Txn) commit(ctx context.Context) error {
 }
 
 func (t *Txn) commitWrites(ctx context.Context) ([]func(), error) {
-	if err := t.enterAny(); err != nil {
-		if t.expiredClean { // all that was read is one snapshot, whatever its age
-			t.expiredClean = false
-			return t.committed(t.readVersion), nil
-		}
-		return nil, err
-	}
+	t.mu.Lock()
 	defer t.unlock()
+	t.finishDoomed()
+	if t.expiredClean { // all that was read is one snapshot, whatever its age
+		t.ended, t.expiredClean = ErrTxnDone, false
+		return t.committed(t.readVersion), nil
+	}
+	if t.ended != nil {
+		return nil, t.ended
+	}
 	defer t.finish(ErrTxnDone)
 	if t.writes.empty() && !t.tooLarge { // nothing that could conflict
 		return t.committed(t.readVersion), nil
@@ -436,8 +438,9 @@ func (t *Txn) Rollback() {
 
 func (t *Txn) rollback() {
 	t.mu.Lock()
+	defer t.unlock()
 	t.finish(ErrTxnDone)
-	t.unlock()
+	t.expiredClean = false
 }
 
 // enter begins an operation that may call the driver. On success the caller
