@@ -1,0 +1,44 @@
+package pebble
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+
+	"github.com/cockroachdb/pebble/v2"
+
+	"github.com/tito-db/tito-go/kv"
+)
+
+// Checkpoint writes a copy of store, as of some moment during the call, to the
+// directory dir, which must not exist and must lie outside of the store's own.
+// Commits go on meanwhile. Table files are linked if both are on one file
+// system, so that it is fast and takes little space at first. Open opens the
+// copy. If it fails, dir may be left behind in part.
+//
+// It wraps kv.ErrOptions if store is not one of this package, or dir exists.
+func Checkpoint(store *kv.Store, dir string) error {
+	var d *driver
+	if !store.As(&d) {
+		return fmt.Errorf("%w: not an open pebble store", kv.ErrOptions)
+	}
+	d.closing.RLock()
+	defer d.closing.RUnlock()
+	if d.closed {
+		return kv.ErrClosed
+	}
+	err := d.fuse.err()
+	if err == nil {
+		err = d.db.Checkpoint(dir, pebble.WithFlushedWAL())
+	}
+	if err == nil {
+		err = d.fuse.err()
+	}
+	switch {
+	case errors.Is(err, fs.ErrExist):
+		return fmt.Errorf("%w: checkpoint: %w", kv.ErrOptions, err)
+	case err != nil:
+		return fmt.Errorf("kv: checkpoint: %w", classify(err))
+	}
+	return nil
+}

@@ -1,0 +1,37 @@
+// Package pebble is the driver of kv for Pebble, an embedded log-structured
+// store: one directory, one process at a time, many goroutines.
+//
+//	store, err := pebble.Open("data", nil)
+//
+// # Isolation
+//
+// Pebble's batches detect no conflicts. The shared controller checks each
+// commit and gives it its version under a lock; there the batch is put into
+// Pebble's log queue and made visible. Waiting for the log to reach the disk
+// happens outside of the lock, so that concurrent commits share one sync.
+// Each batch also writes the version into a key of the driver's own, so that
+// any snapshot tells which state it shows; Begin never waits for a commit.
+//
+// # Failure
+//
+// Pebble ends the process, panics or stalls when it cannot write. So it writes
+// through a file system that acts as a fuse: the first failing write, sync,
+// create or rename blows it, and from then on the files stay as they were at
+// that moment. Commits in flight end in kv.ErrCommitUnknown, and each later
+// call, reads included, wraps kv.ErrUnavailable and the cause. Close the store
+// and open it again, in the same process if need be: what is found is every
+// commit that was acknowledged as synced, and possibly some that were not.
+//
+// A full disk is such a failure. Damage found in the files is kv.ErrCorrupt.
+//
+// # Files
+//
+// docs/format.md describes the keys. The directory belongs to the driver:
+// nothing else may be kept in it.
+//
+// # Reading the source
+//
+// pebble.go opens and closes, txn.go is a transaction, cursor.go its cursor,
+// durable.go knows which commits a crash spares, format.go the driver's own
+// keys, fuse.go the file system.
+package pebble

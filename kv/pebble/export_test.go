@@ -1,0 +1,11 @@
+package pebble
+
+import (
+	"github.com/cockroachdb/pebble/v2"
+)
+
+// Tune returns o with a function that changes what the engine is opened with.
+func Tune(o Options, tune func(*pebble.Options)) *Options {
+	o.tune = tune
+	return &o
+}

@@ -1,0 +1,229 @@
+package pebble
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"path/filepath"
+	"sync"
+
+	"github.com/cockroachdb/pebble/v2"
+	"github.com/cockroachdb/pebble/v2/vfs"
+	"github.com/cockroachdb/redact"
+
+	"github.com/tito-db/tito-go/kv"
+	"github.com/tito-db/tito-go/kv/internal/occ"
+)
+
+// Open opens the store in directory dir, and makes both if need be. Errors
+// wrap kv.ErrLocked if the store is open already, in this process or another;
+// kv.ErrCorrupt if the directory holds damaged files or somebody else's;
+// kv.ErrOptions if o is out of range or contradicts the store; and
+// kv.ErrUnavailable together with the operating system's error otherwise.
+//
+// The store's As knows *pebble.DB, for metrics and the like. Writing through
+// it, or leaving an iterator or snapshot of it open at Close, breaks the store.
+func Open(dir string, o *Options) (*kv.Store, error) {
+	opts, err := o.withDefaults()
+	if err != nil {
+		return nil, err
+	}
+	d, err := open(dir, &opts)
+	if err != nil {
+		return nil, fmt.Errorf("kv: open pebble store: %w", err)
+	}
+	return kv.NewStore(d, &opts.Options)
+}
+
+func open(dir string, o *Options) (*driver, error) {
+	e := o.engine()
+	if e.FS == vfs.Default {
+		// One spelling a directory: a process locks out itself by name.
+		var err error
+		if dir, err = resolve(dir); err != nil {
+			return nil, classify(err)
+		}
+	}
+	f := &fuse{log: o.Logger}
+	e.FS = fuseFS{e.FS, f, dir}
+	e.Logger = logger{f}
+	e.EventListener = listener(f)
+	db, err := pebble.Open(dir, e)
+	if err != nil {
+		return nil, openError(f, err)
+	}
+	s, err := loadState(db, o.TxnLifetime)
+	if err == nil {
+		err = f.err()
+	}
+	if err != nil {
+		return nil, openError(f, errors.Join(err, db.Close()))
+	}
+	return newDriver(db, f, s, o), nil
+}
+
+// resolve returns the one absolute name of dir, of which the last elements
+// need not exist.
+func resolve(dir string) (string, error) {
+	dir, err := filepath.Abs(dir)
+	if err != nil {
+		return "", err
+	}
+	real, err := filepath.EvalSymlinks(dir)
+	parent := filepath.Dir(dir)
+	if !errors.Is(err, fs.ErrNotExist) || parent == dir {
+		return real, err
+	}
+	if parent, err = resolve(parent); err != nil {
+		return "", err
+	}
+	return filepath.Join(parent, filepath.Base(dir)), nil
+}
+
+func openError(f *fuse, err error) error {
+	if cause := f.err(); cause != nil {
+		return cause // err is a consequence
+	}
+	return classify(err)
+}
+
+// classify makes an error of the engine one of kv's.
+func classify(err error) error {
+	switch {
+	case errors.Is(err, kv.ErrCorrupt), errors.Is(err, kv.ErrLocked), errors.Is(err, kv.ErrOptions), errors.Is(err, kv.ErrUnavailable):
+		return err
+	case pebble.IsCorruptionError(err):
+		return &corruption{err}
+	}
+	return fmt.Errorf("%w: %w", kv.ErrUnavailable, err)
+}
+
+// corruption is kv.ErrCorrupt with the engine's error, whose text may contain
+// keys and is shown without them.
+type corruption struct{ cause error }
+
+func (c *corruption) Error() string {
+	return fmt.Sprintf("%v: %s", kv.ErrCorrupt, redact.Sprint(c.cause).Redact().StripMarkers())
+}
+
+func (c *corruption) Unwrap() []error { return []error{kv.ErrCorrupt, c.cause} }
+
+// driver is an open store.
+type driver struct {
+	db      *pebble.DB
+	fuse    *fuse
+	ctl     *occ.Controller
+	info    kv.Info
+	opened  kv.Version // the newest version that may have been handed out before
+	durable durable
+
+	closing sync.RWMutex // held for reading by Checkpoint, which kv knows nothing of
+	closed  bool
+}
+
+func newDriver(db *pebble.DB, f *fuse, s state, o *Options) *driver {
+	d := &driver{db: db, fuse: f, opened: s.reserved, info: kv.Info{
+		Name:        "pebble",
+		Limits:      kv.DefaultLimits(),
+		TxnLifetime: s.lifetime,
+		NoSync:      true,
+	}}
+	d.info.Limits.MaxTxnSize = min(max(o.MaxTxnSize, kv.DefaultMaxTxnSize), maxTxnSize)
+	d.ctl = occ.New(occ.Options{Last: s.reserved, Reserve: d.reserve})
+	d.durable.advance(s.reserved) // opening has flushed all that the log held
+	return d
+}
+
+// maxTxnSize keeps batches, which have some bytes more for each key, well
+// below the 4 GiB that Pebble takes.
+const maxTxnSize = 1 << 30
+
+// reserve keeps v as the highest version that may be handed out.
+func (d *driver) reserve(v kv.Version) error {
+	if err := d.fuse.err(); err != nil {
+		return err
+	}
+	b := d.db.NewBatch()
+	defer b.Close()
+	setNumber(b, reservedKey, uint64(v))
+	if err := d.db.Apply(b, pebble.Sync); err != nil {
+		return classify(err)
+	}
+	return d.fuse.err()
+}
+
+func (d *driver) Begin(_ context.Context, o kv.BeginOptions) (kv.DriverTxn, error) {
+	if err := d.fuse.err(); err != nil {
+		return nil, err
+	}
+	t := &txn{d: d}
+	if !o.ReadOnly {
+		t.ticket = d.ctl.Begin()
+	}
+	version, ok := d.ctl.Snapshot(func() { t.snapshot = d.db.NewSnapshot() })
+	if !ok {
+		n, err := readNumber(t.snapshot, versionKey)
+		if err = d.readError(err); err != nil {
+			t.Release()
+			return nil, err
+		}
+		// After a crash the first state has a lower version than those that
+		// were handed out before it.
+		version = max(kv.Version(n), d.opened)
+	}
+	t.version = version
+	if t.ticket != nil {
+		t.ticket.Pin(version)
+	}
+	return t, nil
+}
+
+// readError is err as a read reports it. Past a failure the engine's memory is
+// ahead of its files, some of which do not exist: nothing read then counts.
+func (d *driver) readError(err error) error {
+	if failed := d.fuse.err(); failed != nil {
+		return failed
+	}
+	if err != nil {
+		return classify(err)
+	}
+	return nil
+}
+
+func (d *driver) Watermark(context.Context) (kv.Version, error) {
+	return d.ctl.Watermark(), d.fuse.err()
+}
+
+func (d *driver) Info() kv.Info { return d.info }
+
+func (d *driver) As(target any) bool {
+	switch p := target.(type) {
+	case **pebble.DB:
+		*p = d.db
+	case **driver:
+		*p = d
+	default:
+		return false
+	}
+	return true
+}
+
+// Close makes all commits durable. It gives back the versions that were
+// reserved and not used, so that versions do not run ahead of the clock.
+func (d *driver) Close() error {
+	d.closing.Lock()
+	defer d.closing.Unlock()
+	d.closed = true
+	var err error
+	if last := d.ctl.Published(); last != d.opened {
+		err = d.reserve(last)
+	}
+	if e := d.db.Close(); err == nil && e != nil {
+		err = classify(e)
+	}
+	if failed := d.fuse.err(); failed != nil {
+		err = failed // closing the files may have failed too
+	}
+	return err
+}
