@@ -17,7 +17,7 @@ type Condition[T any] interface {
 
 // condition is a union of key ranges of one index.
 type condition[T any] struct {
-	index *index[T] // nil: the rows themselves, in order of their ids
+	index *index[T] // nil: the rows themselves, in order of their ids; see Table.Where
 	spans []span    // ascending and disjoint, relative to the index's prefix
 	exact int       // how many leading fields all spans fix to one value each
 	err   error
@@ -95,7 +95,7 @@ func (b Bound[T, V]) In(values ...V) Entries[T] {
 // Null is the entries of records whose nullable field has no value.
 func (b Bound[T, V]) Null() Entries[T] {
 	e := b.entries(1, prefixSpan(appendNull(slices.Clip(b.prefix), b.field.shape.Desc)))
-	if !b.field.shape.Nullable {
+	if b.index != nil && !b.field.shape.Nullable {
 		e.c.err = fmt.Errorf("%w: Null on field %d of index %q, which is not nullable", ErrQuery, b.pos+1, b.index.name)
 	}
 	return e
@@ -184,6 +184,11 @@ type TextBound[T any, S ~string] interface {
 //	tito.HasPrefix(userByRole.At("admin"), "act")
 func HasPrefix[T any, S ~string](on TextBound[T, S], prefix S) Entries[T] {
 	b := on.bound()
+	if b.index != nil && b.field.shape.Kind != kindString { // a Custom field over text
+		e := b.entries(0)
+		e.c.err = fmt.Errorf("%w: HasPrefix on field %d of index %q, which is of kind %s", ErrQuery, b.pos+1, b.index.name, b.field.shape.Kind)
+		return e
+	}
 	key := keyenc.AppendStringPrefix(slices.Clip(b.prefix), prefix)
 	if b.field.shape.Desc {
 		keyenc.Complement(key[len(b.prefix):])

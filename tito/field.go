@@ -39,7 +39,12 @@ const (
 	kindCustom = "custom"
 )
 
+// newField makes a single-valued field. Without a getter it is the zero Field,
+// which index.check reports.
 func newField[T, V any](kind string, get func(*T) V, encode func([]byte, V) []byte) Field[T, V] {
+	if get == nil {
+		return Field[T, V]{}
+	}
 	return Field[T, V]{
 		shape:  fieldShape{Kind: kind},
 		encode: encode,
@@ -137,6 +142,9 @@ func (f Field[T, V]) Desc() Field[T, V] {
 //
 //	tito.Opt(func(u *User) *string { return u.Nick }, tito.String(tito.Self[string]))
 func Opt[T, E, V any](get func(*T) *E, of Field[E, V]) Field[T, V] {
+	if get == nil || of.encode == nil {
+		return Field[T, V]{}
+	}
 	f := Field[T, V]{shape: of.shape, encode: of.encode}
 	f.shape.Nullable = true
 	desc := of.shape.Desc
@@ -166,6 +174,9 @@ func Opt[T, E, V any](get func(*T) *E, of Field[E, V]) Field[T, V] {
 //	tito.Each(func(p *Post) []string { return p.Tags }, tito.String(tito.Self[string]))
 //	tito.Each(func(o *Order) []Line { return o.Lines }, tito.String(func(l *Line) string { return l.SKU }))
 func Each[T, E, V any](get func(*T) []E, of Field[E, V]) Field[T, V] {
+	if get == nil || of.encode == nil {
+		return Field[T, V]{}
+	}
 	f := Field[T, V]{shape: of.shape, encode: of.encode}
 	f.shape.Multi = true
 	f.many = func(rec *T, yield func(func([]byte) []byte)) {
@@ -190,8 +201,12 @@ func Strings[T any, S ~string](get func(*T) []S) Field[T, S] {
 // elements are the values.
 func Self[V any](v *V) V { return *v }
 
-// appendValue appends v's component in the field's direction.
+// appendValue appends v's component in the field's direction. Conditions call
+// it before anybody has checked the field.
 func (f *Field[T, V]) appendValue(dst []byte, v V) []byte {
+	if f.encode == nil {
+		return dst
+	}
 	n := len(dst)
 	dst = f.encode(dst, v)
 	if f.shape.Desc {

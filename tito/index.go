@@ -110,12 +110,15 @@ func (by By3[T, A, B, C]) definition() *index[T] { return by.index }
 
 // check returns what is wrong with the definition.
 func (ix *index[T]) check() error {
+	if ix == nil {
+		return fmt.Errorf("%w: an index was not made by tito.Index", ErrSchema)
+	}
 	if ix.name == "" {
 		return fmt.Errorf("%w: index without a name", ErrSchema)
 	}
 	for i, c := range ix.columns {
 		if c.one == nil && c.many == nil {
-			return fmt.Errorf("%w: index %q: field %d was not made by a constructor such as tito.String", ErrSchema, ix.name, i+1)
+			return fmt.Errorf("%w: index %q: field %d was not made by a constructor such as tito.String, or has no getter", ErrSchema, ix.name, i+1)
 		}
 	}
 	return nil

@@ -34,8 +34,14 @@ type Query[T any, ID comparable] struct {
 // in the order of the index, those with equal values by their ids. A record
 // that has several entries which match comes once, at the first of them.
 func (t *Table[T, ID]) Where(c Condition[T]) Query[T, ID] {
-	q := Query[T, ID]{table: t, cond: c.condition()}
-	q.err = q.cond.err
+	q := Query[T, ID]{table: t}
+	if c != nil {
+		q.cond = c.condition()
+		q.err = q.cond.err
+	}
+	if q.cond.index == nil { // must not become a Scan
+		q.err = fmt.Errorf("%w: table %q: the condition was not made from an index", ErrQuery, t.name)
+	}
 	return q
 }
 
@@ -176,6 +182,9 @@ func (q Query[T, ID]) Count(ctx context.Context, r Reader) (int, error) {
 func (q Query[T, ID]) run(ctx context.Context, r Reader, fn func(s *search[T, ID]) error) error {
 	if q.err != nil {
 		return q.err
+	}
+	if q.table == nil {
+		return fmt.Errorf("%w: it was not made by Where or Scan", ErrQuery)
 	}
 	return r.read(ctx, func(tx *Tx) error {
 		s, err := q.search(tx)

@@ -65,7 +65,11 @@ func Define[T any, ID comparable](s Schema[T, ID]) *Table[T, ID] {
 		t.schema.Codec = JSON()
 	}
 	for _, ix := range s.Indexes {
-		t.indexes = append(t.indexes, ix.definition())
+		var def *index[T]
+		if ix != nil {
+			def = ix.definition()
+		}
+		t.indexes = append(t.indexes, def)
 	}
 	t.err = t.check()
 	return t
@@ -96,6 +100,9 @@ func (t *Table[T, ID]) check() error {
 	}
 	names = map[string]bool{}
 	for _, r := range t.schema.Relations {
+		if r == nil || r.relation() == nil {
+			return fmt.Errorf("%w: table %q: a relation was not made by tito.One or tito.Many", ErrSchema, t.name)
+		}
 		if names[r.relation().name] {
 			return fmt.Errorf("%w: table %q: relation %q is defined twice", ErrSchema, t.name, r.relation().name)
 		}
@@ -117,6 +124,9 @@ type AnyTable interface {
 }
 
 func (t *Table[T, ID]) definition() (tableShape, error) {
+	if t.err != nil {
+		return tableShape{}, t.err
+	}
 	s := tableShape{Name: t.name, IDKind: t.id.kind}
 	for _, ix := range t.indexes {
 		is := indexShape{Name: ix.name, Unique: ix.opts.Unique, Conditional: ix.opts.When != nil, Version: ix.opts.Version}
@@ -125,7 +135,7 @@ func (t *Table[T, ID]) definition() (tableShape, error) {
 		}
 		s.Indexes = append(s.Indexes, is)
 	}
-	return s, t.err
+	return s, nil
 }
 
 func (t *Table[T, ID]) relations() []relationShape {

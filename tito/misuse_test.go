@@ -1,0 +1,168 @@
+package tito_test
+
+import (
+	"context"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/tito-db/tito-go/tito"
+)
+
+// release is text that sorts by a rule of its own.
+type release string
+
+func (r release) AppendKey(dst []byte) []byte { return append(dst, r...) }
+
+type build struct {
+	ID      string
+	Release release
+	Prev    *string
+	Before  *build `json:"-"`
+}
+
+var (
+	buildByRelease = tito.Index("by_release", tito.Custom(func(b *build) release { return b.Release }), nil)
+	buildByText    = tito.Index("by_text", tito.String(func(b *build) release { return b.Release }), nil)
+	buildStranger  = tito.Index("by_text", tito.String(func(b *build) release { return b.Release }), nil)
+	buildBefore    = tito.One("before", tito.Name[build, string]("builds"), func(b *build) *string { return b.Prev },
+		func(b, before *build) { b.Before = before })
+	builds = tito.Define(buildSchema())
+)
+
+func buildSchema() tito.Schema[build, string] {
+	return tito.Schema[build, string]{
+		Table: "builds", ID: tito.StringID(func(b *build) *string { return &b.ID }),
+		Indexes:   tito.Indexes(buildByRelease, buildByText),
+		Relations: tito.Relations(buildBefore),
+	}
+}
+
+func openBuilds(t *testing.T, ids ...string) *tito.DB {
+	ctx := context.Background()
+	db, err := tito.Open(ctx, memoryStore(t, nil), nil, builds)
+	require.NoError(t, err)
+	require.NoError(t, db.Update(ctx, func(tx *tito.Tx) error {
+		for _, id := range ids {
+			if _, err := builds.Create(ctx, tx, &build{ID: id, Release: release(id)}, nil); err != nil {
+				return err
+			}
+		}
+		return nil
+	}))
+	return db
+}
+
+// What was not made from an index must not turn into a scan of the table.
+func TestQueryRefusesWhatNoIndexServes(t *testing.T) {
+	ctx := context.Background()
+	db := openBuilds(t, "1", "2")
+	var (
+		noBy1   tito.By1[build, string]
+		noBy2   tito.By2[build, string, int]
+		noBy3   tito.By3[build, string, int, bool]
+		noBound tito.Bound[build, string]
+		noRange tito.Range[build, string]
+	)
+	for name, c := range map[string]tito.Condition[build]{
+		"nil":                  nil,
+		"By1":                  noBy1,
+		"By1 Eq":               noBy1.Eq("a"),
+		"By1 Null":             noBy1.Null(),
+		"By2":                  noBy2,
+		"By2 Eq":               noBy2.Eq("a", 1),
+		"By2 At":               noBy2.At("a"),
+		"By3 Eq":               noBy3.Eq("a", 1, true),
+		"By3 At2":              noBy3.At2("a", 1).In(true),
+		"Bound":                noBound,
+		"Bound In":             noBound.In(),
+		"Bound Ge":             noBound.Ge("a"),
+		"Range":                noRange,
+		"Range Lt":             noRange.Lt("a"),
+		"Entries":              tito.Entries[build]{},
+		"HasPrefix":            tito.HasPrefix(noBound, "a"),
+		"of an index not here": buildStranger.Eq("1"),
+		"prefix of non-text":   tito.HasPrefix(buildByRelease, "1"),
+		"null of non-null":     buildByText.Null(),
+	} {
+		t.Run(name, func(t *testing.T) {
+			q := builds.Where(c)
+			_, err := q.Limit(3).Page(ctx, db)
+			require.ErrorIs(t, err, tito.ErrQuery)
+			_, err = q.Count(ctx, db)
+			require.ErrorIs(t, err, tito.ErrQuery)
+			_, err = q.Reverse().First(ctx, db)
+			require.ErrorIs(t, err, tito.ErrQuery)
+			n := 0
+			for rec, err := range q.All(ctx, db) {
+				require.Nil(t, rec)
+				require.ErrorIs(t, err, tito.ErrQuery)
+				n++
+			}
+			for _, err := range q.Keys(ctx, db) {
+				require.ErrorIs(t, err, tito.ErrQuery)
+				n++
+			}
+			require.Equal(t, 2, n)
+		})
+	}
+	t.Run("query", func(t *testing.T) {
+		var q tito.Query[build, string]
+		_, err := q.Limit(1).Page(ctx, db)
+		require.ErrorIs(t, err, tito.ErrQuery)
+		_, err = q.One(ctx, db)
+		require.ErrorIs(t, err, tito.ErrQuery)
+	})
+	t.Run("limit", func(t *testing.T) {
+		for _, n := range []int{0, -1} {
+			_, err := builds.Scan().Limit(n).Page(ctx, db)
+			require.ErrorIs(t, err, tito.ErrQuery)
+			_, err = builds.Scan().Limit(n).Limit(5).Page(ctx, db)
+			require.ErrorIs(t, err, tito.ErrQuery, "a mistake stays one")
+		}
+	})
+	t.Run("table of another database", func(t *testing.T) {
+		_, err := tito.Define(buildSchema()).Scan().Count(ctx, db)
+		require.ErrorIs(t, err, tito.ErrNotRegistered)
+	})
+}
+
+func TestOpenRefusesBrokenDefinitions(t *testing.T) {
+	for name, change := range map[string]func(s *tito.Schema[build, string]){
+		"nil index":      func(s *tito.Schema[build, string]) { s.Indexes = tito.Indexes[build](nil) },
+		"zero index":     func(s *tito.Schema[build, string]) { s.Indexes = tito.Indexes[build](tito.By1[build, int]{}) },
+		"unnamed index":  func(s *tito.Schema[build, string]) { s.Indexes = tito.Indexes[build](tito.Index("", idField(), nil)) },
+		"zero field":     func(s *tito.Schema[build, string]) { s.Indexes = indexOver(tito.Field[build, int]{}) },
+		"desc of zero":   func(s *tito.Schema[build, string]) { s.Indexes = indexOver(tito.Field[build, int]{}.Desc()) },
+		"without getter": func(s *tito.Schema[build, string]) { s.Indexes = indexOver(tito.String[build, string](nil)) },
+		"Opt of zero": func(s *tito.Schema[build, string]) {
+			s.Indexes = indexOver(tito.Opt(func(b *build) *string { return b.Prev }, tito.Field[string, string]{}))
+		},
+		"Opt without getter": func(s *tito.Schema[build, string]) {
+			s.Indexes = indexOver(tito.Opt[build](nil, tito.String(tito.Self[string])))
+		},
+		"Each of zero": func(s *tito.Schema[build, string]) {
+			s.Indexes = indexOver(tito.Each(func(*build) []string { return nil }, tito.Field[string, string]{}))
+		},
+		"Each without getter": func(s *tito.Schema[build, string]) { s.Indexes = indexOver(tito.Strings[build, string](nil)) },
+		"nil relation":        func(s *tito.Schema[build, string]) { s.Relations = tito.Relations[build](nil) },
+		"zero relation": func(s *tito.Schema[build, string]) {
+			s.Relations = tito.Relations[build](tito.Ref[build, build, string]{})
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := buildSchema()
+			change(&s)
+			_, err := tito.Open(context.Background(), memoryStore(t, nil), nil, tito.Define(s))
+			require.ErrorIs(t, err, tito.ErrSchema)
+		})
+	}
+}
+
+func idField() tito.Field[build, string] {
+	return tito.String(func(b *build) string { return b.ID })
+}
+
+func indexOver[V any](f tito.Field[build, V]) []tito.AnyIndex[build] {
+	return tito.Indexes[build](tito.Index("by_it", f, nil))
+}
