@@ -96,6 +96,7 @@ type item[T any, ID comparable] struct {
 type scratch struct {
 	values  valueList  // of all new entries
 	refs    []entryRef // what else there is to say of them, in parallel
+	keys    [][]byte   // of the batch get
 	arena   []byte     // keys that must last until the call ends
 	rows    []byte     // encoded rows
 	entries []byte
@@ -227,13 +228,12 @@ func (w *writer[T, ID]) run(ctx context.Context) error {
 // load reads the stored rows and the owners of the unique values, which it
 // returns, with one batch get, and judges the rows.
 func (w *writer[T, ID]) load(ctx context.Context) (owners [][]byte, err error) {
-	var keys [][]byte
+	keys := w.keys[:0]
 	if w.loaded {
 		if err := w.judge(&w.items[0]); err != nil {
 			return nil, err
 		}
 	} else {
-		keys = make([][]byte, 0, len(w.items)+len(w.refs))
 		for i := range w.items {
 			keys = append(keys, w.items[i].key)
 		}
@@ -249,6 +249,7 @@ func (w *writer[T, ID]) load(ctx context.Context) (owners [][]byte, err error) {
 			}
 		}
 	}
+	w.keys = keys
 	if len(keys) == 0 {
 		return nil, nil
 	}
@@ -397,20 +398,20 @@ func (w *writer[T, ID]) encode(it *item[T, ID], now int64) error {
 func (w *writer[T, ID]) write() error {
 	for i := range w.items {
 		it := &w.items[i]
-		if err := w.diff(it, func(e *entry) error {
-			return w.tx.kv.Delete(w.entryKey(w.b, e, it.key))
+		if err := w.diff(it, func(e entry) error {
+			return w.tx.kv.Delete(w.entryKey(w.b, &e, it.key))
 		}, nil); err != nil {
 			return err
 		}
 	}
 	for i := range w.items {
 		it := &w.items[i]
-		if err := w.diff(it, nil, func(e *entry) error {
+		if err := w.diff(it, nil, func(e entry) error {
 			value := []byte{noValue}
 			if e.unique {
 				value = it.key[len(w.b.rows):]
 			}
-			return w.tx.kv.Set(w.entryKey(w.b, e, it.key), value)
+			return w.tx.kv.Set(w.entryKey(w.b, &e, it.key), value)
 		}); err != nil {
 			return err
 		}
@@ -422,8 +423,9 @@ func (w *writer[T, ID]) write() error {
 }
 
 // diff calls gone for the entries that only the stored row has, and come for
-// those that only the new one has. Both lists ascend.
-func (w *writer[T, ID]) diff(it *item[T, ID], gone, come func(*entry) error) error {
+// those that only the new one has. Both lists ascend. Entries go by value: a
+// pointer given to an unknown function would move each to the heap.
+func (w *writer[T, ID]) diff(it *item[T, ID], gone, come func(entry) error) error {
 	list := entryList(it.old.entries)
 	old, more := list.next()
 	j := it.first
@@ -438,12 +440,12 @@ func (w *writer[T, ID]) diff(it *item[T, ID], gone, come func(*entry) error) err
 			}
 		}
 		if order < 0 && gone != nil {
-			if err := gone(&old); err != nil {
+			if err := gone(old); err != nil {
 				return err
 			}
 		}
 		if order > 0 && come != nil {
-			if err := come(&e); err != nil {
+			if err := come(e); err != nil {
 				return err
 			}
 		}
