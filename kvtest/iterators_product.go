@@ -163,7 +163,7 @@ func (f *fixture) render(tx *kv.Txn, r kv.Range, o kv.ScanOptions) string {
 func seekProduct(f *fixture) {
 	narrow := [...][]byte{nil, []byte("b"), []byte("b\x00"), []byte("c\x00"), {0xFF}}
 	points := [...]string{"", "a", "b", "b\x00", "b0", "c", "\xff", "\xff\xff"}
-	places := [...]string{"fresh", "on a pair", "at the end"}
+	places := [...]string{"fresh", "on a pair", "further on", "at the end"}
 	s := f.sampler()
 	f.overlays(func(tx *kv.Txn, m model) {
 		for _, start := range narrow {
@@ -195,6 +195,9 @@ func (f *fixture) seek(tx *kv.Txn, r kv.Range, o kv.ScanOptions, to, place strin
 	switch place {
 	case "on a pair":
 		c.Next(f.ctx)
+	case "further on":
+		c.Next(f.ctx)
+		c.Next(f.ctx)
 	case "at the end":
 		for c.Next(f.ctx) {
 			continue
@@ -215,6 +218,8 @@ func (m model) seek(r kv.Range, o kv.ScanOptions, to, place string) string {
 	switch place {
 	case "on a pair":
 		used = min(1, len(in))
+	case "further on":
+		used = min(2, len(in))
 	case "at the end":
 		used = len(in)
 	}
