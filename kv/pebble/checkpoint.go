@@ -27,18 +27,12 @@ func Checkpoint(store *kv.Store, dir string) error {
 	if d.closed {
 		return kv.ErrClosed
 	}
-	err := d.fuse.err()
-	if err == nil {
-		err = d.db.Checkpoint(dir, pebble.WithFlushedWAL())
+	if err := d.fuse.err(); err != nil {
+		return err
 	}
-	if err == nil {
-		err = d.fuse.err()
+	err := d.db.Checkpoint(dir, pebble.WithFlushedWAL())
+	if errors.Is(err, fs.ErrExist) {
+		return fmt.Errorf("%w: %w", kv.ErrOptions, err)
 	}
-	switch {
-	case errors.Is(err, fs.ErrExist):
-		return fmt.Errorf("%w: checkpoint: %w", kv.ErrOptions, err)
-	case err != nil:
-		return fmt.Errorf("kv: checkpoint: %w", classify(err))
-	}
-	return nil
+	return d.engineError(err)
 }

@@ -35,7 +35,7 @@ func newCursor(ctx context.Context, t *txn, r kv.Range, o kv.CursorOptions) (*cu
 		bounds = append(append(bounds, userSpace), r.End...)
 	}
 	it, err := t.snapshot.NewIterWithContext(ctx, &pebble.IterOptions{LowerBound: lower, UpperBound: bounds[len(lower):]})
-	if err := t.d.readError(err); err != nil {
+	if err := t.d.engineError(err); err != nil {
 		return nil, err
 	}
 	c.it = it
@@ -78,7 +78,7 @@ func (c *cursor) settle(ok bool) bool {
 	} else if !c.keysOnly {
 		c.value, err = c.it.ValueAndErr()
 	}
-	c.err = c.d.readError(err)
+	c.err = c.d.engineError(err)
 	c.done = !ok || c.err != nil
 	return !c.done
 }

@@ -35,10 +35,7 @@ func (d *driver) WaitDurable(_ context.Context, v kv.Version) error {
 	if d.durable.reached(min(v, last)) {
 		return nil
 	}
-	if err := d.db.LogData(nil, pebble.Sync); err != nil {
-		return classify(err)
-	}
-	if err := d.fuse.err(); err != nil {
+	if err := d.engineError(d.db.LogData(nil, pebble.Sync)); err != nil {
 		return err
 	}
 	d.durable.advance(last)

@@ -9,3 +9,12 @@ func Tune(o Options, tune func(*pebble.Options)) *Options {
 	o.tune = tune
 	return &o
 }
+
+// Engine returns what the engine is opened with.
+func (o *Options) Engine() *pebble.Options {
+	d, err := o.withDefaults()
+	if err != nil {
+		panic(err)
+	}
+	return d.engine()
+}

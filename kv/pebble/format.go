@@ -71,7 +71,7 @@ func createState(db *pebble.DB, lifetime time.Duration) (state, error) {
 		lifetime = kv.DefaultTxnLifetime
 	}
 	b := db.NewBatch()
-	defer b.Close()
+	defer func() { _ = b.Close() }()
 	setNumber(b, formatKey, formatNumber)
 	setNumber(b, lifetimeKey, uint64(lifetime))
 	setNumber(b, reservedKey, 0)
@@ -117,7 +117,7 @@ func readNumber(r pebble.Reader, key []byte) (uint64, error) {
 	if err != nil {
 		return 0, err
 	}
-	defer done.Close()
+	defer func() { _ = done.Close() }()
 	if len(v) != 8 {
 		return 0, fmt.Errorf("%w: one of the driver's own values has %d bytes", kv.ErrCorrupt, len(v))
 	}

@@ -6,6 +6,7 @@ import (
 	"io"
 	"io/fs"
 	"log/slog"
+	"os"
 	"runtime"
 	"strings"
 	"sync/atomic"
@@ -71,12 +72,13 @@ func (f *fuse) try(write func() error) {
 type fuseFS struct {
 	vfs.FS
 	*fuse
-	dir string
+	dir string // clean
 }
 
-// guards tells whether name is dir or lies in it.
+// guards tells whether name is the directory or lies in it.
 func (f fuseFS) guards(name string) bool {
-	return name == f.dir || strings.HasPrefix(name, f.FS.PathJoin(f.dir, "x")[:len(f.dir)+1])
+	rest, ok := strings.CutPrefix(name, f.dir)
+	return ok && (rest == "" || os.IsPathSeparator(rest[0]))
 }
 
 func (f fuseFS) Unwrap() vfs.FS { return f.FS }

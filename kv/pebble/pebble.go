@@ -2,6 +2,7 @@ package pebble
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -144,13 +145,8 @@ func (d *driver) reserve(v kv.Version) error {
 	if err := d.fuse.err(); err != nil {
 		return err
 	}
-	b := d.db.NewBatch()
-	defer b.Close()
-	setNumber(b, reservedKey, uint64(v))
-	if err := d.db.Apply(b, pebble.Sync); err != nil {
-		return classify(err)
-	}
-	return d.fuse.err()
+	value := binary.BigEndian.AppendUint64(nil, uint64(v))
+	return d.engineError(d.db.Set(reservedKey, value, pebble.Sync))
 }
 
 func (d *driver) Begin(_ context.Context, o kv.BeginOptions) (kv.DriverTxn, error) {
@@ -164,7 +160,7 @@ func (d *driver) Begin(_ context.Context, o kv.BeginOptions) (kv.DriverTxn, erro
 	version, ok := d.ctl.Snapshot(func() { t.snapshot = d.db.NewSnapshot() })
 	if !ok {
 		n, err := readNumber(t.snapshot, versionKey)
-		if err = d.readError(err); err != nil {
+		if err = d.engineError(err); err != nil {
 			t.Release()
 			return nil, err
 		}
@@ -179,9 +175,10 @@ func (d *driver) Begin(_ context.Context, o kv.BeginOptions) (kv.DriverTxn, erro
 	return t, nil
 }
 
-// readError is err as a read reports it. Past a failure the engine's memory is
-// ahead of its files, some of which do not exist: nothing read then counts.
-func (d *driver) readError(err error) error {
+// engineError is err, of anything but a commit, as callers get it. Past a
+// failure the engine's memory is ahead of its files, some of which do not
+// exist: nothing that it says then counts.
+func (d *driver) engineError(err error) error {
 	if failed := d.fuse.err(); failed != nil {
 		return failed
 	}

@@ -36,16 +36,16 @@ func (t *txn) Get(_ context.Context, key []byte) ([]byte, error) {
 	}
 	v, done, err := t.snapshot.Get(t.key(key))
 	if err == pebble.ErrNotFound { //nolint:errorlint // the engine returns it bare
-		return nil, t.d.readError(nil)
+		return nil, t.d.engineError(nil)
 	}
-	if err := t.d.readError(err); err != nil {
+	if err := t.d.engineError(err); err != nil {
 		if done != nil {
 			_ = done.Close() // the failure is reported already
 		}
 		return nil, err
 	}
 	v = append(make([]byte, 0, len(v)), v...)
-	return v, t.d.readError(done.Close())
+	return v, t.d.engineError(done.Close())
 }
 
 // BatchGet looks the keys up in their order through one iterator, which finds
@@ -56,7 +56,7 @@ func (t *txn) BatchGet(ctx context.Context, keys [][]byte) ([][]byte, error) {
 	}
 	values := make([][]byte, len(keys))
 	it, err := t.snapshot.NewIterWithContext(ctx, &pebble.IterOptions{UseL6Filters: true})
-	if err := t.d.readError(err); err != nil {
+	if err := t.d.engineError(err); err != nil {
 		return nil, err
 	}
 	shared := arena{left: len(keys)}
@@ -73,7 +73,7 @@ func (t *txn) BatchGet(ctx context.Context, keys [][]byte) ([][]byte, error) {
 		}
 		values[i] = shared.clone(v)
 	}
-	if err := t.d.readError(it.Close()); err != nil {
+	if err := t.d.engineError(it.Close()); err != nil {
 		return nil, err
 	}
 	return values, nil
