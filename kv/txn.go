@@ -29,7 +29,8 @@ type Txn struct {
 	ended      error     // why no operation is possible any more; nil while open
 	writes     writeSet
 	tooLarge   bool // a write did not fit: only a rollback is possible
-	savepoints []*Savepoint
+	savepoints int  // how many have been made
+	discarded  []discarded
 	cursors    []*Cursor
 	onCommit   []func()
 
@@ -44,10 +45,15 @@ type Txn struct {
 // Savepoint is a state of a transaction to which RollbackTo returns.
 type Savepoint struct {
 	txn      *Txn
+	number   int // counts the transaction's savepoints from 1
 	writes   writeSet
 	tooLarge bool
 	hooks    int
 }
+
+// discarded savepoints have numbers above after and up to last. Noting them,
+// not the live ones, lets a savepoint that the caller drops be collected.
+type discarded struct{ after, last int }
 
 // Pair is a key and its value. Bytes from Scan are valid until the next
 // iteration.
@@ -306,9 +312,8 @@ func (t *Txn) Savepoint() (*Savepoint, error) {
 		return nil, err
 	}
 	defer t.unlock()
-	sp := &Savepoint{txn: t, writes: t.writes.clone(), tooLarge: t.tooLarge, hooks: len(t.onCommit)}
-	t.savepoints = append(t.savepoints, sp)
-	return sp, nil
+	t.savepoints++
+	return &Savepoint{txn: t, number: t.savepoints, writes: t.writes.clone(), tooLarge: t.tooLarge, hooks: len(t.onCommit)}, nil
 }
 
 // RollbackTo undoes every write, lock and OnCommit since sp was made, an
@@ -322,17 +327,31 @@ func (t *Txn) RollbackTo(sp *Savepoint) error {
 		return err
 	}
 	defer t.unlock()
-	for i, s := range t.savepoints {
-		if s == sp {
-			clear(t.savepoints[i+1:])
-			t.savepoints = t.savepoints[:i+1]
-			t.writes = sp.writes.clone()
-			t.tooLarge = sp.tooLarge
-			t.onCommit = t.onCommit[:sp.hooks]
-			return nil
-		}
+	if !t.discardAfter(sp.number) {
+		return ErrSavepoint
 	}
-	return ErrSavepoint
+	t.writes = sp.writes.clone()
+	t.tooLarge = sp.tooLarge
+	clear(t.onCommit[sp.hooks:])
+	t.onCommit = t.onCommit[:sp.hooks]
+	return nil
+}
+
+// discardAfter discards the savepoints made after number, and reports false if
+// that itself has been discarded.
+func (t *Txn) discardAfter(number int) bool {
+	keep := len(t.discarded) // spans ascend and do not overlap
+	for keep > 0 && t.discarded[keep-1].last >= number {
+		keep--
+	}
+	if keep < len(t.discarded) && t.discarded[keep].after < number {
+		return false
+	}
+	t.discarded = t.discarded[:keep]
+	if number < t.savepoints {
+		t.discarded = append(t.discarded, discarded{number, t.savepoints})
+	}
+	return true
 }
 
 // OnCommit registers fn to run after the transaction has committed, on the
