@@ -60,15 +60,14 @@ func (s *Store) runOnce(ctx context.Context, o *TxnOptions, fn func(tx *Txn) err
 // ("full jitter"), which spreads contenders better than a fixed pause does.
 func (s *Store) backoff(ctx context.Context, attempt int) error {
 	bound := s.opts.MaxBackoff
-	if shift := attempt - 1; shift < 30 && s.opts.MinBackoff <= bound>>shift {
+	if shift := attempt - 1; shift < 63 && s.opts.MinBackoff <= bound>>shift {
 		bound = s.opts.MinBackoff << shift
 	}
-	timer := time.NewTimer(rand.N(bound + 1))
+	timer := time.NewTimer(rand.N(bound))
 	defer timer.Stop()
 	select {
 	case <-timer.C:
-		return nil
 	case <-ctx.Done():
-		return ctxError(ctx)
 	}
+	return ctxError(ctx)
 }
