@@ -52,6 +52,7 @@ func (t *Txn) Cursor(ctx context.Context, r Range, o *ScanOptions) (*Cursor, err
 		c.done = true
 		return c, nil
 	}
+	r = Range{bytes.Clone(r.Start), bytes.Clone(r.End)} // the caller may reuse its own
 	if !t.writes.empty() {
 		// A clone, so that writes during the walk are neither seen nor harm it.
 		own := t.writes.clone()
@@ -97,6 +98,12 @@ func (c *Cursor) Seek(ctx context.Context, key []byte) bool {
 	defer c.txn.unlock()
 	if c.driver == nil || c.limited() {
 		return false
+	}
+	if len(key) == 0 { // before every key; drivers could take it for unbounded
+		if c.done = c.opts.Reverse; c.done {
+			return false
+		}
+		key = []byte{}
 	}
 	c.done = false
 	c.driverNext, c.driverHeld = false, c.driver.Seek(ctx, key)

@@ -19,7 +19,9 @@ import (
 //   - It must not be stricter in a way that callers could rely on: reads are
 //     not validated, so write skew without Lock is possible.
 //
-// Bytes that Store passes to a driver may be kept and are never modified.
+// Bytes passed to Commit and the bounds of a Range may be kept and are never
+// modified. Keys passed to Get, BatchGet and Seek belong to the caller again
+// when these return.
 type Driver interface {
 	// Begin opens a transaction on the newest committed state.
 	Begin(ctx context.Context, o BeginOptions) (DriverTxn, error)
@@ -140,7 +142,8 @@ type DriverCursor interface {
 
 	// Seek moves to the first pair at or after key in the cursor's direction
 	// (reverse: the last pair whose key is at or below key), within the range.
-	// It may move either way.
+	// It may move either way. Key has at least one byte unless the cursor goes
+	// forward.
 	Seek(ctx context.Context, key []byte) bool
 
 	// Key and Value return the current pair. They are called only after Next
