@@ -36,9 +36,15 @@ func NewStore(d Driver, o *Options) (*Store, error) {
 	}
 	s := &Store{driver: d, info: d.Info(), opts: opts}
 	s.info.Limits.MaxTxnSize = min(s.info.Limits.MaxTxnSize, opts.MaxTxnSize)
-	if opts.Durability == NoSync && !s.info.NoSync {
-		_ = d.Close() // the options are at fault; nothing was written
-		return nil, fmt.Errorf("%w: the %s driver has no NoSync", ErrOptions, s.info.Name)
+	switch {
+	case opts.Durability == NoSync && !s.info.NoSync:
+		err = fmt.Errorf("%w: the %s driver has no NoSync", ErrOptions, s.info.Name)
+	case opts.TxnLifetime != 0 && opts.TxnLifetime != s.info.TxnLifetime:
+		err = fmt.Errorf("%w: TxnLifetime is %v, but the store has %v", ErrOptions, opts.TxnLifetime, s.info.TxnLifetime)
+	}
+	if err != nil {
+		_ = d.Close() // as above
+		return nil, err
 	}
 	return s, nil
 }
