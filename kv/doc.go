@@ -4,8 +4,9 @@
 //
 // A driver package opens a [Store]; everything else is used through it:
 //
-//	store := memory.Open(nil)
-//	err := store.Update(ctx, func(tx *kv.Txn) error {
+//	store, err := memory.Open(nil)
+//	...
+//	err = store.Update(ctx, func(tx *kv.Txn) error {
 //		return tx.Set([]byte("greeting"), []byte("hello"))
 //	})
 //

@@ -53,8 +53,8 @@ var (
 	// ErrReadOnly: a write or a lock in a read-only transaction.
 	ErrReadOnly = errors.New("kv: transaction is read-only")
 
-	// ErrManaged: Commit or Rollback called inside Update, View or Run, which
-	// end the transaction themselves.
+	// ErrManaged: Commit called inside Update, View or Run, which end the
+	// transaction themselves.
 	ErrManaged = errors.New("kv: transaction is managed by Update, View or Run")
 
 	// ErrSavepoint: RollbackTo was given a savepoint of another transaction or
