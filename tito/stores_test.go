@@ -7,6 +7,7 @@ import (
 
 	"github.com/tito-db/tito-go/kv"
 	"github.com/tito-db/tito-go/kv/memory"
+	"github.com/tito-db/tito-go/kv/pebble"
 )
 
 // openStore opens an empty store, closed at the end of t.
@@ -15,7 +16,7 @@ type openStore func(t testing.TB, o *kv.Options) *kv.Store
 // stores runs fn as a subtest for each driver.
 func stores(t *testing.T, fn func(t *testing.T, open openStore)) {
 	t.Helper()
-	for name, open := range map[string]openStore{"memory": memoryStore} {
+	for name, open := range map[string]openStore{"memory": memoryStore, "pebble": pebbleStore} {
 		t.Run(name, func(t *testing.T) { fn(t, open) })
 	}
 }
@@ -27,6 +28,22 @@ func memoryStore(t testing.TB, o *kv.Options) *kv.Store {
 		all.Options = *o
 	}
 	s, err := memory.Open(&all)
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, s.Close()) })
+	return s
+}
+
+// pebbleStore does not sync unless o says so: these tests are not about crashes.
+func pebbleStore(t testing.TB, o *kv.Options) *kv.Store {
+	t.Helper()
+	var all pebble.Options
+	if o != nil {
+		all.Options = *o
+	}
+	if all.Durability == kv.DurabilityDefault {
+		all.Durability = kv.NoSync
+	}
+	s, err := pebble.Open(t.TempDir(), &all)
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, s.Close()) })
 	return s

@@ -135,6 +135,7 @@ func genDoc() *rapid.Generator[*Doc] {
 // docProgram is one run of the model test.
 type docProgram struct {
 	store     *kv.Store
+	prefix    string
 	db        *tito.DB
 	committed naive
 	revisions map[string]uint64 // the highest of each id, also of rows deleted since
@@ -145,11 +146,14 @@ type docProgram struct {
 // a reference, and checks the whole store after each.
 func TestWritesAgreeWithModel(t *testing.T) {
 	stores(t, func(t *testing.T, open openStore) {
+		store := open(t, nil)
+		programs := 0
 		rapid.Check(t, func(rt *rapid.T) {
-			store := open(t, nil)
-			db, err := tito.Open(context.Background(), store, nil, docs)
+			prefix := fmt.Sprintf("%06d", programs) // they share the store and nothing else
+			programs++
+			db, err := tito.Open(context.Background(), store, &tito.Options{Prefix: []byte(prefix)}, docs)
 			require.NoError(rt, err)
-			p := docProgram{store, db, naive{}, map[string]uint64{}}
+			p := docProgram{store, prefix, db, naive{}, map[string]uint64{}}
 			for range rapid.IntRange(1, 4).Draw(rt, "transactions") {
 				p.transaction(rt)
 			}
@@ -191,7 +195,7 @@ func (p *docProgram) transaction(t *rapid.T) {
 		}
 		p.committed = state
 	}
-	require.Equal(t, len(p.committed), checkStore(t, p.store, "", docCheck))
+	require.Equal(t, len(p.committed), checkStore(t, p.store, p.prefix, docCheck))
 	p.compare(t, p.db, p.committed)
 }
 
