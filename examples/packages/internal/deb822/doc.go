@@ -19,7 +19,8 @@
 //   - A line that begins with '#' is a comment, also amid a field.
 //   - Lines end in LF or CR LF, the last one too. A file cut off within a line
 //     is therefore noticed. One cut off between two lines of a stanza is not:
-//     it looks like a whole file without an empty line at its end.
+//     it looks like a whole file without an empty line at its end; see
+//     [Stanza.Unterminated].
 //   - Field names are of printable ASCII, without blank and ':', not beginning
 //     with '#' or '-', and compare without regard to case. A stanza has each
 //     of them once.

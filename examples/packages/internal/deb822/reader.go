@@ -50,6 +50,7 @@ func (r *Reader) Next() (*Stanza, error) {
 		if !errors.Is(r.err, io.EOF) || len(r.stanza.fields) == 0 {
 			return nil, r.err
 		}
+		r.stanza.open = true
 	}
 	return &r.stanza, nil
 }

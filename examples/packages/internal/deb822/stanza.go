@@ -16,6 +16,7 @@ import (
 type Stanza struct {
 	data   []byte // names and values
 	fields []span
+	open   bool // see Unterminated
 }
 
 // span is where in Stanza.data a field lies: its value follows its name.
@@ -36,6 +37,14 @@ type Field struct {
 // Line returns the number of the line, counted from 1, in which the first field
 // of the stanza begins.
 func (s *Stanza) Line() int { return s.fields[0].line }
+
+// Unterminated tells whether the input ended right behind the stanza, without
+// an empty line. Most tools write that line, so the stanza may have been cut
+// off between two of its lines; whoever knows its fields can tell.
+func (s *Stanza) Unterminated() bool { return s.open }
+
+// Size returns the number of bytes in the names and values of all fields.
+func (s *Stanza) Size() int { return len(s.data) }
 
 // FieldLine returns the number of the line in which the named field begins,
 // or 0 if the stanza does not have it.
@@ -79,6 +88,7 @@ func (s *Stanza) value(i int) []byte {
 func (s *Stanza) reset() {
 	s.data = s.data[:0]
 	s.fields = s.fields[:0]
+	s.open = false
 }
 
 // add appends a field.
