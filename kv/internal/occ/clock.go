@@ -17,15 +17,16 @@ type clock struct {
 	last     kv.Version
 	reserved kv.Version
 	reserve  func(kv.Version) error
+	now      func() time.Time
 }
 
 func newClock(last kv.Version, reserve func(kv.Version) error) clock {
-	return clock{last: last, reserved: last, reserve: reserve}
+	return clock{last: last, reserved: last, reserve: reserve, now: time.Now}
 }
 
 // next returns a version above all earlier ones.
 func (c *clock) next() (kv.Version, error) {
-	v := max(c.last+1, kv.VersionAt(time.Now()))
+	v := max(c.last+1, kv.VersionAt(c.now()))
 	if c.reserve != nil && v > c.reserved {
 		upTo := kv.VersionAt(v.Time().Add(reserveAhead))
 		if err := c.reserve(upTo); err != nil {
