@@ -21,6 +21,7 @@ func BenchmarkGet(b *testing.B) {
 			const calls = 200
 			db := openBench(b, e)
 			db.fill(b, benchReadRows)
+			db.mirror(b)
 			prefixes := findBenchPrefixes(b)
 			var ids []string
 			var keys [][]byte
@@ -53,6 +54,7 @@ func BenchmarkFirstUnique(b *testing.B) {
 			const calls = 200
 			db := openBench(b, e)
 			db.fill(b, benchReadRows)
+			db.mirror(b)
 			prefixes := findBenchPrefixes(b)
 			var users []*benchUser
 			for i := range calls {
@@ -99,6 +101,7 @@ func benchPage(b *testing.B, e benchEngine, hydrate bool) {
 	ctx := context.Background()
 	db := openBench(b, e)
 	db.fill(b, benchReadRows)
+	db.mirror(b)
 	q := benchUsers.Where(benchByRole.Eq("role-1", "status-1"))
 	var with []tito.Relation[benchUser]
 	if hydrate {

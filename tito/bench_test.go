@@ -147,7 +147,11 @@ type benchRawTx interface {
 }
 
 func benchEngines() []benchEngine {
-	return []benchEngine{{
+	return []benchEngine{benchMemory(), benchPebble()}
+}
+
+func benchMemory() benchEngine {
+	return benchEngine{
 		name: "memory",
 		open: func(b *testing.B) *kv.Store {
 			s, err := memory.Open(nil)
@@ -156,7 +160,7 @@ func benchEngines() []benchEngine {
 			return s
 		},
 		raw: func(b *testing.B, s *kv.Store) benchRaw { return benchKV{b, s} },
-	}}
+	}
 }
 
 // benchKV is the memory engine, which has no other face than kv.Store.
@@ -211,20 +215,16 @@ func (r benchKVTx) scan(rg kv.Range, limit int, yield func([]byte)) {
 	benchMust(r.b, c.Err())
 }
 
-// benchDB is a database and the raw programs' stores.
+// benchDB is a database, and a store of the raw programs' own.
 type benchDB struct {
 	*tito.DB
-	raw    benchRaw // the engine under it
-	rawOwn benchRaw // a store of the raw program's own, for what both write
+	raw benchRaw
 }
 
-// openBench opens the benchmark's tables on two stores of e, of which Tito
-// writes one and the raw program the other.
 func openBench(b *testing.B, e benchEngine) *benchDB {
-	s := e.open(b)
-	db, err := tito.Open(context.Background(), s, nil, benchUsers, benchTeamsTable, benchPosts)
+	db, err := tito.Open(context.Background(), e.open(b), nil, benchUsers, benchTeamsTable, benchPosts)
 	benchMust(b, err)
-	return &benchDB{DB: db, raw: e.raw(b, s), rawOwn: e.raw(b, e.open(b))}
+	return &benchDB{DB: db, raw: e.raw(b, e.open(b))}
 }
 
 // update runs fn in a transaction with the durability of the raw programs.
@@ -253,19 +253,30 @@ func (db *benchDB) fill(b *testing.B, n int) {
 	}
 }
 
-// mirror copies the whole database to the raw program's own store.
+// mirror copies the whole database to the raw program's store.
 func (db *benchDB) mirror(b *testing.B) {
-	db.rawOwn.update(func(own benchRawTx) {
-		benchMust(b, db.View(context.Background(), func(tx *tito.Tx) error {
-			for p, err := range tx.KV().Scan(context.Background(), kv.Range{}, nil) {
-				if err != nil {
-					return err
-				}
-				own.set(p.Key, p.Value)
+	const batch = 4000
+	var held []kv.Pair
+	flush := func() {
+		db.raw.update(func(tx benchRawTx) {
+			for _, p := range held {
+				tx.set(p.Key, p.Value)
 			}
-			return nil
-		}))
-	})
+		})
+		held = held[:0]
+	}
+	benchMust(b, db.View(context.Background(), func(tx *tito.Tx) error {
+		for p, err := range tx.KV().Scan(context.Background(), kv.Range{}, nil) {
+			if err != nil {
+				return err
+			}
+			if held = append(held, kv.Pair{Key: slices.Clone(p.Key), Value: slices.Clone(p.Value)}); len(held) == batch {
+				flush()
+			}
+		}
+		return nil
+	}))
+	flush()
 }
 
 // benchTranscript tells what a write of Tito does to the store, for the raw

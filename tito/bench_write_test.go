@@ -39,7 +39,7 @@ func benchCreate(b *testing.B, e benchEngine, many bool) {
 				return err
 			})
 		},
-		raw: func() { benchReplayAll(b, db.rawOwn, writes, recs, nil) },
+		raw: func() { benchReplayAll(b, db.raw, writes, recs, nil) },
 		tito: func() {
 			db.update(b, func(tx *tito.Tx) error {
 				if many {
@@ -96,7 +96,7 @@ func BenchmarkCreateTags(b *testing.B) {
 					}
 					writes = benchTranscript(b, recs, nil, create)
 				},
-				raw:  func() { benchReplayAll(b, db.rawOwn, writes, recs, nil) },
+				raw:  func() { benchReplayAll(b, db.raw, writes, recs, nil) },
 				tito: func() { db.update(b, func(tx *tito.Tx) error { return benchEach(recs, tx, create) }) },
 			}.run(b)
 		})
@@ -169,7 +169,7 @@ func benchChange(b *testing.B, e benchEngine, change func(*benchUser), one func(
 			if recs != nil { // undo the round before
 				old := benchTranscript(b, recs, nil, restore)
 				db.update(b, func(tx *tito.Tx) error { return benchEach(recs, tx, restore) })
-				db.rawOwn.update(func(tx benchRawTx) {
+				db.raw.update(func(tx benchRawTx) {
 					for _, ws := range old {
 						for _, w := range ws {
 							tx.set(w.Key, w.Value)
@@ -187,7 +187,7 @@ func benchChange(b *testing.B, e benchEngine, change func(*benchUser), one func(
 		},
 		raw: func() {
 			if many != nil {
-				db.rawOwn.update(func(tx benchRawTx) {
+				db.raw.update(func(tx benchRawTx) {
 					tx.batchGet(keys, func(int, []byte) {})
 					var buf []byte
 					for i, rec := range recs {
@@ -196,7 +196,7 @@ func benchChange(b *testing.B, e benchEngine, change func(*benchUser), one func(
 				})
 				return
 			}
-			benchReplayAll(b, db.rawOwn, writes, recs, func(tx benchRawTx, i int) {
+			benchReplayAll(b, db.raw, writes, recs, func(tx benchRawTx, i int) {
 				tx.get(keys[i], func(row []byte) {
 					if decode {
 						benchMust(b, json.Unmarshal(benchRecord(row), new(benchUser)))
