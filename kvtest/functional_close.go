@@ -138,7 +138,7 @@ func closeUnderLoad(f *fixture) {
 	work := []func(i int) error{
 		func(i int) error {
 			return f.store.Update(f.ctx, func(tx *kv.Txn) error {
-				return tx.Set(key(fmt.Sprint("w", i)), val("v"))
+				return tx.Set(key(fmt.Sprint("w", i%10)), val("v"))
 			})
 		},
 		func(int) error {
@@ -170,9 +170,15 @@ func closeUnderLoad(f *fixture) {
 			}
 			return c.Err()
 		},
-		func(int) error { _, err := f.store.Watermark(f.ctx); return err },
-		func(int) error { return f.store.WaitDurable(f.ctx, 0) },
+		func(int) error {
+			_, err := f.store.Watermark(f.ctx)
+			if err != nil {
+				return err
+			}
+			return f.store.WaitDurable(f.ctx, 0)
+		},
 	}
+	const busy = 3 // calls of each worker before the store is closed
 	started := make(chan struct{}, 2*len(work))
 	results := make(chan error, 2*len(work))
 	for range 2 {
@@ -182,7 +188,7 @@ func closeUnderLoad(f *fixture) {
 				defer workers.Done()
 				for i := 0; ; i++ {
 					err := do(i)
-					if i == 10 || err != nil && i < 10 {
+					if i == busy || err != nil && i < busy {
 						started <- struct{}{}
 					}
 					if err != nil {
