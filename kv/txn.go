@@ -133,10 +133,10 @@ func (t *Txn) BatchGet(ctx context.Context, keys [][]byte) ([][]byte, error) {
 		return nil, err
 	}
 	defer t.unlock()
-	if t.writes.empty() && !t.anyTooLong(keys) {
-		if len(keys) == 0 {
-			return nil, nil
-		}
+	if len(keys) == 0 {
+		return nil, nil
+	}
+	if !t.answersAny(keys) {
 		values, err := t.driver.BatchGet(ctx, keys)
 		if err != nil {
 			return nil, fmt.Errorf("kv: batch get: %w", err)
@@ -166,9 +166,14 @@ func (t *Txn) BatchGet(ctx context.Context, keys [][]byte) ([][]byte, error) {
 	return values, nil
 }
 
-func (t *Txn) anyTooLong(keys [][]byte) bool {
+// answersAny tells whether there is a key among keys for which the driver is
+// not asked: one that was written, or is too long to be stored.
+func (t *Txn) answersAny(keys [][]byte) bool {
 	for _, k := range keys {
 		if len(k) > t.store.info.Limits.MaxKeySize {
+			return true
+		}
+		if _, written := t.writes.get(k); written {
 			return true
 		}
 	}
