@@ -9,8 +9,9 @@
 // commit and gives it its version under a lock; there the batch is put into
 // Pebble's log queue and made visible. Waiting for the log to reach the disk
 // happens outside of the lock, so that concurrent commits share one sync.
-// Each batch also writes the version into a key of the driver's own, so that
-// any snapshot tells which state it shows; Begin never waits for a commit.
+// Under it, too, the commit replaces the snapshot that all transactions share
+// which begin before the next commit; so a snapshot has an exact version, and
+// Begin waits for no commit.
 //
 // # Failure
 //
@@ -31,7 +32,7 @@
 //
 // # Reading the source
 //
-// pebble.go opens and closes, txn.go is a transaction, cursor.go its cursor,
+// pebble.go opens and closes, snapshot.go shares snapshots, txn.go is a transaction, cursor.go its cursor,
 // durable.go knows which commits a crash spares, format.go the driver's own
 // keys, fuse.go the file system.
 package pebble

@@ -2,6 +2,7 @@ package pebble
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"time"
 
@@ -26,13 +27,12 @@ var ( // immutable
 	formatKey   = []byte{ownSpace, 'f'}
 	lifetimeKey = []byte{ownSpace, 'l'} // of read-write transactions, in nanoseconds
 	reservedKey = []byte{ownSpace, 'r'} // no higher version was ever handed out
-	versionKey  = []byte{ownSpace, 'v'} // of the newest commit; each commit writes it
 )
 
 // state is what the driver's own keys say.
 type state struct {
-	lifetime          time.Duration
-	reserved, version kv.Version
+	lifetime time.Duration
+	reserved kv.Version
 }
 
 // loadState reads the driver's own keys. It makes them if the store is new.
@@ -44,11 +44,11 @@ func loadState(db *pebble.DB, lifetime time.Duration) (state, error) {
 	if fresh {
 		return createState(db, lifetime)
 	}
-	var format, life, reserved, version uint64
+	var format, life, reserved uint64
 	for _, f := range []struct {
 		key []byte
 		to  *uint64
-	}{{formatKey, &format}, {lifetimeKey, &life}, {reservedKey, &reserved}, {versionKey, &version}} {
+	}{{formatKey, &format}, {lifetimeKey, &life}, {reservedKey, &reserved}} {
 		if *f.to, err = readNumber(db, f.key); err != nil {
 			return state{}, err
 		}
@@ -56,10 +56,10 @@ func loadState(db *pebble.DB, lifetime time.Duration) (state, error) {
 			return state{}, fmt.Errorf("%w: its format is %d, this program reads %d", kv.ErrCorrupt, format, formatNumber)
 		}
 	}
-	s := state{time.Duration(life), kv.Version(reserved), kv.Version(version)}
+	s := state{time.Duration(life), kv.Version(reserved)}
 	switch {
-	case s.lifetime <= 0 || s.reserved < s.version:
-		return state{}, fmt.Errorf("%w: the driver's own keys contradict one another", kv.ErrCorrupt)
+	case s.lifetime <= 0:
+		return state{}, fmt.Errorf("%w: its lifetime of transactions is out of range", kv.ErrCorrupt)
 	case lifetime != 0 && lifetime != s.lifetime:
 		return state{}, fmt.Errorf("%w: TxnLifetime is %v, but the store has %v", kv.ErrOptions, lifetime, s.lifetime)
 	}
@@ -72,11 +72,12 @@ func createState(db *pebble.DB, lifetime time.Duration) (state, error) {
 	}
 	b := db.NewBatch()
 	defer func() { _ = b.Close() }()
-	setNumber(b, formatKey, formatNumber)
-	setNumber(b, lifetimeKey, uint64(lifetime))
-	setNumber(b, reservedKey, 0)
-	setNumber(b, versionKey, 0)
-	if err := db.Apply(b, pebble.Sync); err != nil {
+	err := errors.Join(
+		setNumber(b, formatKey, formatNumber, nil),
+		setNumber(b, lifetimeKey, uint64(lifetime), nil),
+		setNumber(b, reservedKey, 0, nil),
+		db.Apply(b, pebble.Sync))
+	if err != nil {
 		return state{}, err
 	}
 	// Pebble cannot tell damage in the first log that a store ever had from a
@@ -93,19 +94,8 @@ func empty(db *pebble.DB) (bool, error) {
 	return !any, it.Close()
 }
 
-// setNumber adds a pair of the driver's to b.
-func setNumber(b *pebble.Batch, key []byte, n uint64) {
-	op := deferNumber(b, key)
-	binary.BigEndian.PutUint64(op, n)
-}
-
-// deferNumber adds a pair of the driver's to b, whose value the caller fills
-// in before b is applied. Nothing may be added to b after it.
-func deferNumber(b *pebble.Batch, key []byte) []byte {
-	op := b.SetDeferred(len(key), 8)
-	copy(op.Key, key)
-	_ = op.Finish() // fails on indexed batches only
-	return op.Value
+func setNumber(w pebble.Writer, key []byte, n uint64, o *pebble.WriteOptions) error {
+	return w.Set(key, binary.BigEndian.AppendUint64(nil, n), o)
 }
 
 // readNumber returns the value of one of the driver's own keys.

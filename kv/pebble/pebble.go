@@ -2,7 +2,6 @@ package pebble
 
 import (
 	"context"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -112,12 +111,13 @@ func (c *corruption) Unwrap() []error { return []error{kv.ErrCorrupt, c.cause} }
 
 // driver is an open store.
 type driver struct {
-	db      *pebble.DB
-	fuse    *fuse
-	ctl     *occ.Controller
-	info    kv.Info
-	opened  kv.Version // the newest version that may have been handed out before
-	durable durable
+	db        *pebble.DB
+	fuse      *fuse
+	ctl       *occ.Controller
+	info      kv.Info
+	opened    kv.Version // the newest version that may have been handed out before
+	snapshots snapshots
+	durable   durable
 
 	closing sync.RWMutex // held for reading by Checkpoint, which kv knows nothing of
 	closed  bool
@@ -132,6 +132,7 @@ func newDriver(db *pebble.DB, f *fuse, s state, o *Options) *driver {
 	}}
 	d.info.Limits.MaxTxnSize = min(max(o.MaxTxnSize, kv.DefaultMaxTxnSize), maxTxnSize)
 	d.ctl = occ.New(occ.Options{Last: s.reserved, Reserve: d.reserve})
+	d.snapshots.publish(db, s.reserved)
 	d.durable.advance(s.reserved) // opening has flushed all that the log held
 	return d
 }
@@ -145,8 +146,7 @@ func (d *driver) reserve(v kv.Version) error {
 	if err := d.fuse.err(); err != nil {
 		return err
 	}
-	value := binary.BigEndian.AppendUint64(nil, uint64(v))
-	return d.engineError(d.db.Set(reservedKey, value, pebble.Sync))
+	return d.engineError(setNumber(d.db, reservedKey, uint64(v), pebble.Sync))
 }
 
 func (d *driver) Begin(_ context.Context, o kv.BeginOptions) (kv.DriverTxn, error) {
@@ -157,20 +157,9 @@ func (d *driver) Begin(_ context.Context, o kv.BeginOptions) (kv.DriverTxn, erro
 	if !o.ReadOnly {
 		t.ticket = d.ctl.Begin()
 	}
-	version, ok := d.ctl.Snapshot(func() { t.snapshot = d.db.NewSnapshot() })
-	if !ok {
-		n, err := readNumber(t.snapshot, versionKey)
-		if err = d.engineError(err); err != nil {
-			t.Release()
-			return nil, err
-		}
-		// After a crash the first state has a lower version than those that
-		// were handed out before it.
-		version = max(kv.Version(n), d.opened)
-	}
-	t.version = version
+	t.snapshot = d.snapshots.acquire()
 	if t.ticket != nil {
-		t.ticket.Pin(version)
+		t.ticket.Pin(t.snapshot.version)
 	}
 	return t, nil
 }
@@ -216,6 +205,7 @@ func (d *driver) Close() error {
 	if last := d.ctl.Published(); last != d.opened {
 		err = d.reserve(last)
 	}
+	d.snapshots.close()
 	if e := d.db.Close(); err == nil && e != nil {
 		err = classify(e)
 	}

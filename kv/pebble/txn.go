@@ -3,7 +3,6 @@ package pebble
 import (
 	"bytes"
 	"context"
-	"encoding/binary"
 	"fmt"
 	"slices"
 
@@ -17,12 +16,11 @@ import (
 type txn struct {
 	d        *driver
 	ticket   *occ.Ticket // nil if read-only
-	snapshot *pebble.Snapshot
-	version  kv.Version
+	snapshot *snapshot
 	buf      []byte // for keys with their prefix
 }
 
-func (t *txn) ReadVersion() kv.Version { return t.version }
+func (t *txn) ReadVersion() kv.Version { return t.snapshot.version }
 
 // key returns the engine's form of a user's key, valid until the next call.
 func (t *txn) key(k []byte) []byte {
@@ -121,15 +119,18 @@ func (t *txn) Cursor(ctx context.Context, r kv.Range, o kv.CursorOptions) (kv.Dr
 
 func (t *txn) Commit(_ context.Context, c *kv.Commit) (kv.Version, error) {
 	d := t.d
-	b, version := t.batch(c)
+	b := t.batch(c)
 	applied := false
 	v, err := d.ctl.Commit(t.ticket, c, func(v kv.Version) error {
 		if err := d.fuse.err(); err != nil {
 			return err
 		}
 		applied = true
-		binary.BigEndian.PutUint64(version, uint64(v))
-		return d.apply(b, c.NoSync)
+		if err := d.apply(b, c.NoSync); err != nil {
+			return err
+		}
+		d.snapshots.publish(d.db, v)
+		return nil
 	})
 	if err == nil && !c.NoSync {
 		err = d.syncWait(b, v)
@@ -145,13 +146,13 @@ func (t *txn) Commit(_ context.Context, c *kv.Commit) (kv.Version, error) {
 	return v, nil
 }
 
-// batch returns c as the engine takes it, and the place of its version.
-func (t *txn) batch(c *kv.Commit) (b *pebble.Batch, version []byte) {
-	size := 64
+// batch returns c as the engine takes it.
+func (t *txn) batch(c *kv.Commit) *pebble.Batch {
+	size := 32
 	for i := range c.Writes {
 		size += len(c.Writes[i].Key) + len(c.Writes[i].Value) + 12 // kind, lengths, prefix
 	}
-	b = t.d.db.NewBatchWithSize(size)
+	b := t.d.db.NewBatchWithSize(size)
 	for _, w := range c.Writes {
 		if w.Value == nil {
 			putUserKey(b.DeleteDeferred(1+len(w.Key)), w.Key)
@@ -161,7 +162,10 @@ func (t *txn) batch(c *kv.Commit) (b *pebble.Batch, version []byte) {
 		copy(op.Value, w.Value)
 		putUserKey(op, w.Key)
 	}
-	return b, deferNumber(b, versionKey)
+	if len(c.Writes) == 0 {
+		_ = b.LogData(nil, nil) // or it would not be synced; fails never
+	}
+	return b
 }
 
 func putUserKey(op *pebble.DeferredBatchOp, key []byte) {
@@ -206,5 +210,5 @@ func (t *txn) Release() {
 	if t.ticket != nil {
 		t.ticket.Release()
 	}
-	_ = t.snapshot.Close() // never fails
+	t.d.snapshots.release(t.snapshot)
 }
