@@ -82,8 +82,8 @@ func TestCountingPages(t *testing.T) {
 	} {
 		got := calls.Measure(func() {
 			require.NoError(t, s.View(t.Context(), func(tx *kv.Txn) error {
-				for range tx.Scan(t.Context(), kv.Range{}, &c.o) {
-					continue
+				for _, err := range tx.Scan(t.Context(), kv.Range{}, &c.o) {
+					require.NoError(t, err)
 				}
 				return nil
 			}))
@@ -122,8 +122,8 @@ func TestCountingExpect(t *testing.T) {
 	s := counted(t, &calls, 10)
 	work := func() {
 		require.NoError(t, s.Update(t.Context(), func(tx *kv.Txn) error {
-			for range tx.Scan(t.Context(), kv.Range{}, &kv.ScanOptions{PageSize: 5}) {
-				continue
+			for _, err := range tx.Scan(t.Context(), kv.Range{}, &kv.ScanOptions{PageSize: 5}) {
+				require.NoError(t, err)
 			}
 			return tx.Set([]byte("a"), []byte("1"))
 		}))

@@ -101,8 +101,9 @@ func closeWaits(f *fixture) {
 		other.Rollback()
 	}
 	select {
-	case <-closed:
+	case err := <-closed:
 		f.Errorf("Close returned while a commit was under way")
+		closed <- err
 	default:
 	}
 	close(release)

@@ -59,19 +59,21 @@ func earlyBreak(f *fixture) {
 	f.open(&kv.Options{Wrap: c.Wrap})
 	f.numbered(10)
 	tx = f.begin()
-	for range tx.Scan(f.ctx, kv.Range{}, nil) {
+	for _, err := range tx.Scan(f.ctx, kv.Range{}, nil) {
+		f.ok(err)
 		break
 	}
 	require.Zero(f, c.OpenCursors(), "released at the break, not at the end of the transaction")
 	func() {
 		defer func() { _ = recover() }()
-		for range tx.Scan(f.ctx, kv.Range{}, nil) {
+		for _, err := range tx.Scan(f.ctx, kv.Range{}, nil) {
+			f.ok(err)
 			panic("in the loop's body")
 		}
 	}()
 	require.Zero(f, c.OpenCursors(), "released by a panic")
-	for range tx.Scan(f.ctx, kv.Range{}, &kv.ScanOptions{Limit: 2}) {
-		continue
+	for _, err := range tx.Scan(f.ctx, kv.Range{}, &kv.ScanOptions{Limit: 2}) {
+		f.ok(err)
 	}
 	require.Zero(f, c.OpenCursors(), "released at the limit")
 }

@@ -339,7 +339,7 @@ type twoCursors struct {
 
 func (c *twoCursors) Seek(ctx context.Context, key []byte) bool {
 	if c.other != nil {
-		c.DriverCursor.Close()
+		c.Close()
 		c.DriverCursor, c.other = c.other, nil
 	}
 	return c.DriverCursor.Seek(ctx, key)

@@ -106,7 +106,7 @@ func (r *recorder) report(message string) {
 		r.messages = append(r.messages, message)
 		return
 	}
-	r.TB.Helper()
+	r.Helper()
 	r.TB.Error(strings.TrimRight(message, "\n"))
 }
 
