@@ -4,8 +4,10 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"hash/fnv"
+	"io"
 	"slices"
 
 	"github.com/tito-db/tito-go/internal/keyenc"
@@ -83,16 +85,11 @@ func (c *catalog) register(ctx context.Context, shapes []tableShape) ([]catalogE
 	if err != nil {
 		return nil, err
 	}
-	c.head = catalogHead{Format: catalogFormat, NextTable: catalogTable + 1}
-	if values[0] != nil {
-		if err := parseCatalog(values[0], &c.head); err != nil {
-			return nil, err
-		}
-		if c.head.Format != catalogFormat {
-			return nil, fmt.Errorf("%w: the store's catalogue has format %d, this program knows %d", ErrSchema, c.head.Format, catalogFormat)
-		}
+	if err := c.readHead(ctx, values[0]); err != nil {
+		return nil, err
 	}
 	entries := make([]catalogEntry, len(shapes))
+	ids := map[uint64]bool{}
 	for i, shape := range shapes {
 		e := &entries[i]
 		var changed bool
@@ -100,9 +97,13 @@ func (c *catalog) register(ctx context.Context, shapes []tableShape) ([]catalogE
 			*e = catalogEntry{ID: c.head.NextTable, NextIndex: 1, Name: shape.Name, IDKind: shape.IDKind}
 			c.head.NextTable++
 			c.grown, changed = true, true
-		} else if err := parseCatalog(v, e); err != nil {
+		} else if err := c.parseEntry(v, e, shape.Name); err != nil {
 			return nil, err
 		}
+		if ids[e.ID] {
+			return nil, fmt.Errorf("%w: catalogue: table %q has the id of another", ErrCorrupt, e.Name)
+		}
+		ids[e.ID] = true
 		added, err := c.reconcile(ctx, e, &shape)
 		if err != nil {
 			return nil, err
@@ -127,11 +128,80 @@ func (c *catalog) put(key []byte, v any) error {
 	return c.tx.Set(key, b)
 }
 
+// readHead sets c.head from its stored form, nil in a store that is new.
+func (c *catalog) readHead(ctx context.Context, b []byte) error {
+	if b == nil {
+		c.head = catalogHead{Format: catalogFormat, NextTable: catalogTable + 1}
+		return c.mustBeNew(ctx)
+	}
+	var version struct{ Format int } // the rest may be of a format that this program does not know
+	if err := json.Unmarshal(b, &version); err != nil {
+		return fmt.Errorf("%w: head of the catalogue: %w", ErrCorrupt, err)
+	}
+	if version.Format > catalogFormat {
+		return fmt.Errorf("%w: the store's catalogue has format %d, this program knows %d; use the version of Tito that wrote it, or a newer one",
+			ErrSchema, version.Format, catalogFormat)
+	}
+	err := parseCatalog(b, &c.head)
+	if err == nil && (c.head.Format != catalogFormat || c.head.NextTable <= catalogTable) {
+		err = errImpossible
+	}
+	if err != nil {
+		return fmt.Errorf("%w: head of the catalogue: %w", ErrCorrupt, err)
+	}
+	return nil
+}
+
+// mustBeNew fails if the catalogue has tables: without its head, which is
+// missing, their ids would be given again.
+func (c *catalog) mustBeNew(ctx context.Context) error {
+	r := prefixRange(tablePrefix(c.prefix, defaultNamespace, catalogTable, kindCatalog))
+	for _, err := range c.tx.Scan(ctx, r, &kv.ScanOptions{Limit: 1, KeysOnly: true}) {
+		if err != nil {
+			return err
+		}
+		return fmt.Errorf("%w: the catalogue has tables, but no head", ErrCorrupt)
+	}
+	return nil
+}
+
+// parseEntry reads what the catalogue has of the table with the name.
+func (c *catalog) parseEntry(b []byte, e *catalogEntry, name string) error {
+	err := parseCatalog(b, e)
+	if err == nil && !e.valid(name, c.head.NextTable) {
+		err = errImpossible
+	}
+	if err != nil {
+		return fmt.Errorf("%w: catalogue, table %q: %w", ErrCorrupt, name, err)
+	}
+	return nil
+}
+
+// valid tells whether the ids are ones that were given, each once.
+func (e *catalogEntry) valid(name string, nextTable uint64) bool {
+	if e.Name != name || e.ID <= catalogTable || e.ID >= nextTable {
+		return false
+	}
+	ids, names := map[uint64]bool{}, map[string]bool{}
+	for _, ix := range e.Indexes {
+		if ix.ID == 0 || ix.ID >= e.NextIndex || ids[ix.ID] || names[ix.Name] {
+			return false
+		}
+		ids[ix.ID], names[ix.Name] = true, true
+	}
+	return true
+}
+
+var errImpossible = errors.New("impossible name or id")
+
 func parseCatalog(b []byte, v any) error {
 	d := json.NewDecoder(bytes.NewReader(b))
 	d.DisallowUnknownFields() // what this program does not know it must not ignore
 	if err := d.Decode(v); err != nil {
-		return fmt.Errorf("%w: catalogue: %w", ErrCorrupt, err)
+		return err
+	}
+	if _, err := d.Token(); !errors.Is(err, io.EOF) {
+		return errors.New("more than one value")
 	}
 	return nil
 }
@@ -139,9 +209,6 @@ func parseCatalog(b []byte, v any) error {
 // reconcile compares what the store has of a table with its definition, and
 // adds the indexes that are new to it.
 func (c *catalog) reconcile(ctx context.Context, e *catalogEntry, shape *tableShape) (added bool, err error) {
-	if e.Name != shape.Name {
-		return false, fmt.Errorf("%w: catalogue: table %q stands under another name", ErrCorrupt, shape.Name)
-	}
 	if e.IDKind != shape.IDKind {
 		return false, fmt.Errorf("%w: table %q: the program declares ids of kind %s, the store has %s; declare that kind, or use a new table",
 			ErrSchema, e.Name, shape.IDKind, e.IDKind)
@@ -160,9 +227,6 @@ func (c *catalog) reconcile(ctx context.Context, e *catalogEntry, shape *tableSh
 			}
 			continue
 		}
-		if len(e.Indexes) == maxIndexes {
-			return false, fmt.Errorf("%w: table %q has %d indexes, no more are possible", ErrSchema, e.Name, maxIndexes)
-		}
 		if err := c.mustBeEmpty(ctx, e, want.Name); err != nil {
 			return false, err
 		}
@@ -176,8 +240,8 @@ func (c *catalog) reconcile(ctx context.Context, e *catalogEntry, shape *tableSh
 
 // mustBeEmpty fails if the table has rows, which an index new to it would lack.
 func (c *catalog) mustBeEmpty(ctx context.Context, e *catalogEntry, index string) error {
-	rows := tablePrefix(c.prefix, defaultNamespace, e.ID, kindRow)
-	for _, err := range c.tx.Scan(ctx, kv.Range{Start: rows, End: keyenc.PrefixEnd(rows)}, &kv.ScanOptions{Limit: 1, KeysOnly: true}) {
+	rows := prefixRange(tablePrefix(c.prefix, defaultNamespace, e.ID, kindRow))
+	for _, err := range c.tx.Scan(ctx, rows, &kv.ScanOptions{Limit: 1, KeysOnly: true}) {
 		if err != nil {
 			return err
 		}

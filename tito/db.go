@@ -3,6 +3,7 @@ package tito
 import (
 	"context"
 	"fmt"
+	"slices"
 	"sync/atomic"
 
 	"github.com/tito-db/tito-go/kv"
@@ -11,7 +12,8 @@ import (
 // Options of a DB. The zero value means the defaults; nil works too.
 type Options struct {
 	// Prefix is put before every key, so that a store can be shared with
-	// others. Default none.
+	// others: no other's keys may begin with it. At most 256 bytes; default
+	// none.
 	Prefix []byte
 
 	// CursorKey signs page cursors (HMAC-SHA256), so that a client cannot
@@ -40,10 +42,14 @@ type DB struct {
 // does not know are added to its catalogue. A definition that contradicts the
 // catalogue is an error that wraps ErrSchema and says what to do, and nothing
 // is changed; an index that is new to a table with rows is ErrIndexNotReady.
+// Databases that are open keep the definition that they were opened with, so
+// open those anew, in all processes, before a table that they write gets an
+// index.
 func Open(ctx context.Context, store *kv.Store, o *Options, tables ...AnyTable) (*DB, error) {
 	db := &DB{store: store, tables: map[AnyTable]*binding{}, byName: map[string]AnyTable{}}
 	if o != nil {
 		db.opts = *o
+		db.opts.Prefix, db.opts.CursorKey = slices.Clone(o.Prefix), slices.Clone(o.CursorKey)
 	}
 	if len(db.opts.Prefix) > maxPrefixSize {
 		return nil, fmt.Errorf("%w: Prefix of more than %d bytes", ErrSchema, maxPrefixSize)

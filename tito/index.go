@@ -6,7 +6,8 @@ import (
 	"slices"
 )
 
-// MaxEntries bounds how many entries one record may have in one index.
+// MaxEntries bounds how many entries one record may have in one index. Those
+// that are equal, and folded into one, count each.
 const MaxEntries = 4096
 
 // IndexOptions of an index over records of type T. The zero value means an
@@ -115,6 +116,9 @@ func (ix *index[T]) check() error {
 	}
 	if ix.name == "" {
 		return fmt.Errorf("%w: index without a name", ErrSchema)
+	}
+	if len(ix.name) > maxNameSize {
+		return fmt.Errorf("%w: index name of more than %d bytes", ErrSchema, maxNameSize)
 	}
 	for i, c := range ix.columns {
 		if c.one == nil && c.many == nil {

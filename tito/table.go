@@ -2,7 +2,6 @@ package tito
 
 import (
 	"fmt"
-	"math"
 
 	"github.com/tito-db/tito-go/internal/keyenc"
 )
@@ -87,6 +86,8 @@ func (t *Table[T, ID]) check() error {
 		return fmt.Errorf("%w: table name of more than %d bytes", ErrSchema, maxNameSize)
 	case t.id.field == nil:
 		return fmt.Errorf("%w: table %q: no ID (see tito.StringID)", ErrSchema, t.name)
+	case len(t.indexes) > maxIndexes:
+		return fmt.Errorf("%w: table %q: more than %d indexes", ErrSchema, t.name, maxIndexes)
 	}
 	names := map[string]bool{}
 	for _, ix := range t.indexes {
@@ -111,7 +112,8 @@ func (t *Table[T, ID]) check() error {
 	return nil
 }
 
-// maxNameSize keeps catalogue keys well below every driver's limit.
+// maxNameSize of tables and indexes keeps catalogue keys well below every
+// driver's limit.
 const maxNameSize = 200
 
 // AnyTable is a table, whatever its types: what Open takes.
@@ -267,5 +269,6 @@ const noValue = 0x00
 
 func isNoValue(v []byte) bool { return len(v) == 1 && v[0] == noValue }
 
-// maxIndexes is how many indexes a table can have.
-const maxIndexes = math.MaxUint16
+// maxIndexes is how many indexes a table can have. It keeps a table's value in
+// the catalogue well below every driver's limit.
+const maxIndexes = 1024
