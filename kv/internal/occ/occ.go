@@ -11,6 +11,7 @@ package occ
 import (
 	"fmt"
 	"hash/maphash"
+	"math"
 	"sync"
 	"sync/atomic"
 
@@ -40,6 +41,7 @@ type Controller struct {
 	commit    sync.Mutex // held from the conflict check until the commit is published
 	clock     clock
 	memory    memory
+	group     memory        // of the group being checked; empty otherwise
 	applying  atomic.Uint64 // odd while a commit is being applied
 	published atomic.Uint64 // version of the newest commit that snapshots see
 
@@ -61,7 +63,7 @@ func New(o Options) *Controller {
 	if o.MaxMemory == 0 {
 		o.MaxMemory = DefaultMaxMemory
 	}
-	c := &Controller{clock: newClock(o.Last, o.Reserve), memory: newMemory(o.MaxMemory)}
+	c := &Controller{clock: newClock(o.Last, o.Reserve), memory: newMemory(o.MaxMemory), group: newMemory(math.MaxInt)}
 	c.published.Store(uint64(o.Last))
 	c.open.prev, c.open.next = &c.open, &c.open
 	return c
@@ -89,17 +91,22 @@ func (c *Controller) Begin() *Ticket {
 // Pin sets the version of the transaction's snapshot, taken after Begin.
 func (t *Ticket) Pin(v kv.Version) { t.read = v }
 
-// Release removes the transaction from the register. It can be called twice.
+// Release removes the transaction from the register, which a commit does too.
+// It can be called twice.
 func (t *Ticket) Release() {
-	c := t.c
-	c.register.Lock()
-	defer c.register.Unlock()
+	t.c.register.Lock()
+	defer t.c.register.Unlock()
+	t.unlink()
+}
+
+// unlink removes t from the register, which is locked, unless it has left.
+func (t *Ticket) unlink() {
 	if t.next == nil {
 		return
 	}
 	t.prev.next, t.next.prev = t.next, t.prev
 	t.prev, t.next = nil, nil
-	c.opened--
+	t.c.opened--
 }
 
 // Watermark returns a version below which no open transaction has its
@@ -134,9 +141,9 @@ func (c *Controller) Commit(t *Ticket, w *kv.Commit, apply func(v kv.Version) er
 	if err := c.memory.check(t.read, w); err != nil {
 		return 0, err
 	}
-	v, err := c.clock.next()
+	v, err := c.next()
 	if err != nil {
-		return 0, fmt.Errorf("%w: reserving versions: %w", kv.ErrUnavailable, err)
+		return 0, err
 	}
 	c.applying.Add(1)
 	defer c.applying.Add(1)
@@ -144,33 +151,38 @@ func (c *Controller) Commit(t *Ticket, w *kv.Commit, apply func(v kv.Version) er
 		return 0, err
 	}
 	c.published.Store(uint64(v))
-	c.remember(t, v, w)
+	if c.retire(t) {
+		c.memory.add(v, w)
+	}
 	return v, nil
 }
 
-// remember keeps what a later conflict check needs. Only transactions that
-// are open now can need it: one that registers after the commit was published
-// has a snapshot that includes it.
-func (c *Controller) remember(t *Ticket, v kv.Version, w *kv.Commit) {
+func (c *Controller) next() (kv.Version, error) {
+	v, err := c.clock.next()
+	if err != nil {
+		return 0, fmt.Errorf("%w: reserving versions: %w", kv.ErrUnavailable, err)
+	}
+	return v, nil
+}
+
+// retire takes transactions whose commit has been published out of the
+// register, forgets what nobody needs any more, and reports whether that
+// commit has to be remembered. Only transactions that are open now can need
+// it: one that registers later has a snapshot that includes it.
+func (c *Controller) retire(committed ...*Ticket) bool {
 	c.register.Lock()
-	others := c.opened
-	if t.next != nil {
-		others--
+	for _, t := range committed {
+		t.unlink()
 	}
-	oldest := v
-	for o := c.open.next; o != &c.open; o = o.next {
-		if o != t {
-			oldest = o.floor
-			break
-		}
-	}
+	others := c.opened > 0
+	oldest := c.open.next.floor
 	c.register.Unlock()
-	if others == 0 {
+	if !others {
 		c.memory.reset()
-		return
+		return false
 	}
 	c.memory.forget(oldest)
-	c.memory.add(v, w)
+	return true
 }
 
 // memory is what recently committed transactions wrote and locked. Keys are
