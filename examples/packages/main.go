@@ -162,6 +162,13 @@ func (c *command) run(ctx context.Context) (err error) {
 		return err
 	}
 	if c.query {
+		_, err := packages.Scan().First(ctx, db)
+		if errors.Is(err, tito.ErrNotFound) {
+			return fmt.Errorf("-store %s: no packages have been loaded into it", c.store)
+		}
+		if err != nil {
+			return err
+		}
 		return printPage(ctx, c.stdout, db, c.conditions, c.limit, c.after)
 	}
 	return c.load(ctx, db)
@@ -174,7 +181,7 @@ func (c *command) load(ctx context.Context, db *tito.DB) error {
 	}
 	defer in.Close()
 	counted := &countingReader{Reader: in}
-	p := newProgress(c.stderr, counted, size)
+	p := newProgress(c.stderr, isTerminal(c.stderr), counted, size)
 	start := time.Now()
 	f, err := load(ctx, db, counted, c.n, p.at)
 	elapsed := max(time.Since(start), 1)

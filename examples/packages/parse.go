@@ -116,7 +116,7 @@ func newRecord(s *deb822.Stanza) (record, error) {
 		Description:  s.Get("Description"),
 	}
 	switch {
-	case s.FieldLine("Package") == 0:
+	case s.Bytes("Package") == nil:
 		return record{}, syntaxError(s.Line(), "no field Package in the stanza that begins")
 	case !isPackageName(p.Name):
 		return record{}, syntaxError(s.FieldLine("Package"), "malformed name of a package")

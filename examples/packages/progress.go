@@ -24,9 +24,9 @@ const progressStep = 10000 // packages from line to line
 
 // newProgress makes the progress of reading in, which has size bytes, or -1 if
 // that is not known. Its end must be called.
-func newProgress(out io.Writer, in *countingReader, size int64) *progress {
+func newProgress(out io.Writer, terminal bool, in *countingReader, size int64) *progress {
 	p := &progress{out: out, in: in, next: progressStep}
-	if f, ok := out.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
+	if terminal {
 		p.bar = progressbar.NewOptions64(size,
 			progressbar.OptionSetWriter(out),
 			progressbar.OptionSetDescription("loading"),
@@ -52,6 +52,11 @@ func (p *progress) end() {
 	if p.bar != nil {
 		_ = p.bar.Finish() // as above
 	}
+}
+
+func isTerminal(w io.Writer) bool {
+	f, ok := w.(*os.File)
+	return ok && term.IsTerminal(int(f.Fd()))
 }
 
 // countingReader counts the bytes that have been read through it.
