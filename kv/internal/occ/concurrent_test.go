@@ -30,7 +30,10 @@ func TestSnapshotMatchesItsVersion(t *testing.T) {
 				default:
 				}
 				var seen uint64
-				v, ok := ctl.Snapshot(func() { seen = state.Load() })
+				v, ok := ctl.Snapshot(func() {
+					runtime.Gosched() // whole commits happen here
+					seen = state.Load()
+				})
 				switch {
 				case ok && seen != uint64(v):
 					torn.Add(1)
@@ -155,4 +158,45 @@ func TestReserve(t *testing.T) {
 	require.NoError(t, err)
 	require.Greater(t, v, kv.Version(7))
 	require.Equal(t, v, ctl.Published())
+}
+
+// TestSnapshotNoticesCommits: one that begins or ends meanwhile, or is under
+// way all the time, makes Snapshot say that it does not know.
+func TestSnapshotNoticesCommits(t *testing.T) {
+	ctl := occ.New(occ.Options{})
+	commit := func(apply func()) {
+		ticket := ctl.Begin()
+		defer ticket.Release()
+		ticket.Pin(ctl.Published())
+		_, err := ctl.Commit(ticket, &kv.Commit{Writes: []kv.Write{{Key: []byte("a")}}}, func(kv.Version) error {
+			apply()
+			return nil
+		})
+		require.NoError(t, err)
+	}
+	v, ok := ctl.Snapshot(func() {})
+	require.True(t, ok)
+	require.Equal(t, ctl.Published(), v)
+
+	_, ok = ctl.Snapshot(func() { commit(func() {}) })
+	require.False(t, ok)
+	commit(func() { _, ok = ctl.Snapshot(func() {}) })
+	require.False(t, ok)
+
+	applying, proceed, done := make(chan struct{}), make(chan struct{}), make(chan struct{})
+	_, ok = ctl.Snapshot(func() { // begins
+		go func() {
+			defer close(done)
+			commit(func() {
+				close(applying)
+				<-proceed
+			})
+		}()
+		<-applying
+	})
+	require.False(t, ok)
+	close(proceed)
+	<-done
+	_, ok = ctl.Snapshot(func() {})
+	require.True(t, ok)
 }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 	"pgregory.net/rapid"
@@ -77,6 +78,7 @@ func TestModel(t *testing.T) {
 		last := kv.Version(rapid.IntRange(0, 1000).Draw(t, "last"))
 		limit := rapid.SampledFrom([]int{0, 1, 5, 20}).Draw(t, "limit")
 		ctl := New(Options{Last: last, MaxMemory: limit})
+		ctl.clock.now = func() time.Time { return time.Unix(0, 0) } // dense versions show errors by one
 		var h history
 		type txn struct {
 			*Ticket
@@ -95,8 +97,46 @@ func TestModel(t *testing.T) {
 			open = slices.DeleteFunc(open, func(y *txn) bool { return y == x })
 		}
 		watermark := ctl.Watermark()
+		commit := func(t *rapid.T) {
+			x, c := draw(t, true), request(t)
+			before, applied := ctl.Published(), kv.Version(0)
+			v, err := ctl.Commit(x.Ticket, c, func(v kv.Version) error {
+				applied = v
+				require.Equal(t, before, ctl.Published(), "not yet")
+				return nil
+			})
+			switch {
+			case errors.Is(err, kv.ErrTxnTooOld):
+				require.NotZero(t, limit, "1 M keys were not reached")
+				require.Greater(t, h.keysAfter(x.read), limit, "too old without need")
+			case err != nil:
+				require.ErrorIs(t, err, kv.ErrConflict)
+				require.True(t, h.conflicts(x.read, c), "conflicts without need")
+			default:
+				require.False(t, h.conflicts(x.read, c), "a conflict was missed")
+				require.Greater(t, v, before)
+				require.Equal(t, v, ctl.Published())
+				h = append(h, struct {
+					version kv.Version
+					*kv.Commit
+				}{v, c})
+			}
+			if err != nil {
+				require.Zero(t, v)
+				require.Zero(t, applied)
+				require.Equal(t, before, ctl.Published())
+			} else {
+				require.Equal(t, v, applied)
+			}
+			end(x)
+		}
 		t.Repeat(map[string]func(*rapid.T){
 			"begin": func(*rapid.T) { open = append(open, &txn{Ticket: ctl.Begin()}) },
+			"begin and pin": func(*rapid.T) {
+				x := &txn{ctl.Begin(), true}
+				x.Pin(ctl.Published())
+				open = append(open, x)
+			},
 			"pin": func(t *rapid.T) {
 				x := draw(t, false)
 				v, ok := ctl.Snapshot(func() {})
@@ -105,39 +145,8 @@ func TestModel(t *testing.T) {
 				x.Pin(v)
 				x.pinned = true
 			},
-			"commit": func(t *rapid.T) {
-				x, c := draw(t, true), request(t)
-				before, applied := ctl.Published(), kv.Version(0)
-				v, err := ctl.Commit(x.Ticket, c, func(v kv.Version) error {
-					applied = v
-					require.Equal(t, before, ctl.Published(), "not yet")
-					return nil
-				})
-				switch {
-				case errors.Is(err, kv.ErrTxnTooOld):
-					require.NotZero(t, limit, "1 M keys were not reached")
-					require.Greater(t, h.keysAfter(x.read), limit, "too old without need")
-				case err != nil:
-					require.ErrorIs(t, err, kv.ErrConflict)
-					require.True(t, h.conflicts(x.read, c), "conflicts without need")
-				default:
-					require.False(t, h.conflicts(x.read, c), "a conflict was missed")
-					require.Greater(t, v, before)
-					require.Equal(t, v, ctl.Published())
-					h = append(h, struct {
-						version kv.Version
-						*kv.Commit
-					}{v, c})
-				}
-				if err != nil {
-					require.Zero(t, v)
-					require.Zero(t, applied)
-					require.Equal(t, before, ctl.Published())
-				} else {
-					require.Equal(t, v, applied)
-				}
-				end(x)
-			},
+			"commit":        commit,
+			"commit, again": commit, // twice as often
 			"commit that the engine refuses": func(t *rapid.T) {
 				x, before := draw(t, true), ctl.Published()
 				_, err := ctl.Commit(x.Ticket, request(t), func(kv.Version) error { return errApply })
@@ -181,4 +190,33 @@ func TestModel(t *testing.T) {
 		require.Empty(t, ctl.memory.marks)
 		require.Empty(t, ctl.memory.queue)
 	})
+}
+
+// TestOldestIsStillChecked: commits right after the oldest open transaction's
+// snapshot are remembered however many follow, and forgotten once it has ended.
+func TestOldestIsStillChecked(t *testing.T) {
+	ctl := New(Options{})
+	ctl.clock.now = func() time.Time { return time.Unix(0, 0) }
+	begin := func() *Ticket {
+		x := ctl.Begin()
+		x.Pin(ctl.Published())
+		return x
+	}
+	commit := func(x *Ticket, key string) error {
+		defer x.Release()
+		_, err := ctl.Commit(x, &kv.Commit{Writes: []kv.Write{{Key: []byte(key)}}}, func(kv.Version) error { return nil })
+		return err
+	}
+	oldest, second := begin(), begin()
+	require.NoError(t, commit(begin(), "first"))
+	third := begin()
+	for range 10 {
+		require.NoError(t, commit(begin(), "other"))
+	}
+	require.Len(t, ctl.memory.marks, 2)
+	require.ErrorIs(t, commit(oldest, "first"), kv.ErrConflict)
+	require.ErrorIs(t, commit(second, "first"), kv.ErrConflict)
+	require.NoError(t, commit(third, "first"))
+	require.NoError(t, commit(begin(), "last"))
+	require.Empty(t, ctl.memory.marks)
 }
