@@ -283,7 +283,7 @@ func TestPrefixes(t *testing.T) {
 		ctx := context.Background()
 		store := open(t, nil)
 		require.NoError(t, store.Update(ctx, func(tx *kv.Txn) error {
-			return tx.Set([]byte("bystander"), []byte("1"))
+			return tx.Set([]byte("other"), []byte("1"))
 		}))
 		prefixes := []string{"a", "b", "c\x00", "\xff", "t"}
 		dbs := make([]*tito.DB, len(prefixes))
@@ -314,7 +314,7 @@ func TestPrefixes(t *testing.T) {
 			require.NoError(t, err)
 			require.Equal(t, i+1, n)
 		}
-		require.Equal(t, map[string]string{"": "1"}, dump(t, store, "bystander"))
+		require.Equal(t, map[string]string{"": "1"}, dump(t, store, "other"))
 	})
 }
 

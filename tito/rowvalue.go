@@ -12,9 +12,10 @@ const rowFormat = 1
 
 // Meta is what Tito keeps about a row beside the record.
 type Meta struct {
-	// Revision identifies the row's state: it grows with every write of the
-	// row, and a row that is deleted and created again goes on above the old
-	// one's. Zero stands for a record that is not stored.
+	// Revision identifies the state in which a transaction left the row: every
+	// transaction that writes the row gives it a higher one, also if the row was
+	// deleted in between. Several writes in one transaction give the same. Zero
+	// stands for a record that is not stored.
 	Revision uint64
 
 	// Created and Updated are the times of the first and the latest write,

@@ -366,9 +366,7 @@ func (w *writer[T, ID]) encode(it *item[T, ID], now int64) error {
 		fingerprint: w.b.fingerprint,
 		entries:     w.entries,
 	}
-	// The read version keeps the revision of a row that is created anew above
-	// that of the row deleted before.
-	h.meta.Revision = max(it.old.meta.Revision+1, uint64(w.tx.kv.ReadVersion()))
+	h.meta.Revision = nextRevision(it.old.meta.Revision, w.tx.kv.ReadVersion())
 	created := now
 	if it.value != nil {
 		created = it.old.meta.Created.UnixNano()
@@ -389,6 +387,20 @@ func (w *writer[T, ID]) encode(it *item[T, ID], now int64) error {
 		*w.t.schema.Meta(it.rec) = h.meta
 	}
 	return nil
+}
+
+// nextRevision returns the revision that a transaction gives to a row that had
+// the revision old, 0 for none. Whoever writes a row reads at or above the
+// commit of the one that wrote it before, or conflicts, so one above the read
+// version is new to the row, also if that was deleted in between. Counting up
+// from old would not be: several writes in one transaction could pass what a
+// later row with the id begins at.
+func nextRevision(old uint64, read kv.Version) uint64 {
+	revision := uint64(read) + 1
+	if old > revision { // the row comes from a store that is ahead of this one
+		revision = old + 1
+	}
+	return revision
 }
 
 // write changes the transaction: first the entries that go, of all records, so
