@@ -75,13 +75,16 @@ type shape struct {
 	noSync  bool
 }
 
-// measure runs b.N operations of each kind in alternating rounds.
+// measure runs b.N operations of each kind in alternating rounds. Rounds are
+// many and short, so that most of them escape what else the machine does.
 func (s shape) measure(b *testing.B) {
-	const maxRounds = 21
+	const maxRounds, fanWork = 301, 16
 	rounds := min(b.N, maxRounds)
+	if s.fan > 0 { // enough work for all goroutines in each round
+		rounds = min(rounds, max(1, b.N/(s.fan*fanWork)))
+	}
 	var kvTimes, rawTimes []float64
-	first := 0
-	for round := range rounds {
+	for round, first := 0, 0; round < rounds; round++ {
 		n := (b.N - first) / (rounds - round)
 		sides := []func(){
 			func() { kvTimes = append(kvTimes, s.round(b, s.kv, first, n)) },
