@@ -32,6 +32,15 @@ func (s span) contains(key []byte) bool {
 	return bytes.Compare(key, s.start) >= 0 && (s.end == nil || bytes.Compare(key, s.end) < 0)
 }
 
+// contains tells whether key is in one of the spans.
+func (c *condition[T]) contains(key []byte) bool {
+	i, found := slices.BinarySearchFunc(c.spans, key, func(s span, key []byte) int { return bytes.Compare(s.start, key) })
+	if found {
+		i++
+	}
+	return i > 0 && c.spans[i-1].contains(key) // the last span that starts at or before key
+}
+
 func (s span) empty() bool { return s.end != nil && bytes.Compare(s.start, s.end) >= 0 }
 
 // Entries is a finished condition.

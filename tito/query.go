@@ -3,6 +3,7 @@ package tito
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"iter"
 	"slices"
@@ -206,6 +207,7 @@ type search[T any, ID comparable] struct {
 	limit   int         // 0: none
 	reverse bool        // of the walk, which for a page before a cursor is not the query's
 	repeats bool        // a row may have several entries in the spans
+	from    place       // where the query's cursor points
 }
 
 // search resolves the query against the database.
@@ -221,41 +223,24 @@ func (q *Query[T, ID]) search(tx *Tx) (*search[T, ID], error) {
 		}
 		s.prefix = s.index.prefix
 		for i, c := range ix.columns {
-			// A field that is fixed to one value gives one entry for it.
-			s.repeats = s.repeats || c.shape.Multi && (i >= q.cond.exact || len(s.spans) > 1)
+			// A field that is fixed to one value gives one entry for it; several
+			// spans differ in the last of those fields.
+			fixed := i < q.cond.exact && (len(s.spans) == 1 || i < q.cond.exact-1)
+			s.repeats = s.repeats || c.shape.Multi && !fixed
 		}
 	}
 	if q.after != "" {
-		position, back, err := q.open(s)
-		if err != nil {
+		if s.from, err = q.open(s); err != nil {
 			return nil, err
 		}
-		s.reverse = q.reverse != back
-		s.spans = cut(s.spans, position, s.reverse)
+		s.reverse = q.reverse != s.from.back
+		s.spans = s.from.cut(s.spans, s.reverse)
 	}
 	if s.reverse {
 		s.spans = slices.Clone(s.spans)
 		slices.Reverse(s.spans)
 	}
 	return s, nil
-}
-
-// cut returns what of the spans comes after position in the walk's direction.
-func cut(spans []span, position []byte, reverse bool) []span {
-	var rest []span
-	for _, s := range spans {
-		if reverse {
-			if s.end == nil || bytes.Compare(position, s.end) < 0 {
-				s.end = position
-			}
-		} else if after := append(slices.Clip(position), 0); bytes.Compare(after, s.start) > 0 {
-			s.start = after // the least key above position
-		}
-		if !s.empty() {
-			rest = append(rest, s)
-		}
-	}
-	return rest
 }
 
 // hit is a record that was found.
@@ -287,7 +272,7 @@ func (s *search[T, ID]) each(ctx context.Context, fn func(found []hit[T]) (bool,
 		return s.lookUp(ctx, fn)
 	}
 	left := s.limit
-	return s.chunks(ctx, func(refs []ref) (bool, error) {
+	return s.chunks(ctx, false, func(refs []ref) (bool, error) {
 		found, err := s.fetch(ctx, refs)
 		if err != nil {
 			return false, err
@@ -312,7 +297,7 @@ func (s *search[T, ID]) eachKey(ctx context.Context, fn func(pk []byte) (bool, e
 		more, err := fn(pk)
 		return more && n != s.limit, err
 	}
-	return s.chunks(ctx, func(refs []ref) (bool, error) {
+	return s.chunks(ctx, true, func(refs []ref) (bool, error) {
 		if s.repeats {
 			found, err := s.rows(ctx, refs)
 			if err != nil {
@@ -342,11 +327,14 @@ func (s *search[T, ID]) unique() bool {
 // lookUp answers a query for which unique holds.
 func (s *search[T, ID]) lookUp(ctx context.Context, fn func(found []hit[T]) (bool, error)) error {
 	values := s.spans[0].start
-	pk, err := s.tx.kv.BatchGet(ctx, [][]byte{slices.Concat(s.prefix, values)})
-	if err != nil || pk[0] == nil {
+	pk, err := s.tx.kv.Get(ctx, slices.Concat(s.prefix, values))
+	if errors.Is(err, kv.ErrNotFound) {
+		return nil
+	}
+	if err != nil {
 		return err
 	}
-	found, err := s.fetch(ctx, []ref{{key: values, values: values, pk: pk[0]}})
+	found, err := s.fetch(ctx, []ref{{key: values, values: values, pk: pk}})
 	if err != nil || len(found) == 0 {
 		return err
 	}
@@ -385,29 +373,65 @@ func (s *search[T, ID]) rows(ctx context.Context, refs []ref) ([]ref, error) {
 		buf = append(append(buf, s.b.rows...), refs[i].pk...)
 		keys[i] = buf[n:len(buf):len(buf)]
 	}
-	values, err := s.tx.kv.BatchGet(ctx, keys)
+	values, err := s.get(ctx, keys)
 	if err != nil {
 		return nil, err
 	}
 	kept := refs[:0]
+	var stale []ref
 	for i, r := range refs {
 		r.row = values[i]
 		has, first, err := s.judge(&r)
 		if err != nil {
 			return nil, s.q.table.keyError(r.pk, err)
 		}
-		if !has {
-			if s.tx.db.opts.Strict {
-				return nil, s.q.table.keyError(r.pk, fmt.Errorf("%w: index %q has an entry that the row does not have", ErrCorrupt, s.q.cond.index.name))
-			}
-			s.tx.db.stale.Add(1)
-			continue
-		}
-		if first {
+		switch {
+		case !has:
+			stale = append(stale, r)
+		case first:
 			kept = append(kept, r)
 		}
 	}
+	if len(stale) > 0 {
+		return kept, s.reportStale(ctx, stale)
+	}
 	return kept, nil
+}
+
+// get is a batch get, but for one key a plain one.
+func (s *search[T, ID]) get(ctx context.Context, keys [][]byte) ([][]byte, error) {
+	if len(keys) != 1 {
+		return s.tx.kv.BatchGet(ctx, keys)
+	}
+	v, err := s.tx.kv.Get(ctx, keys[0])
+	if err != nil && !errors.Is(err, kv.ErrNotFound) {
+		return nil, err
+	}
+	return [][]byte{v}, nil
+}
+
+// reportStale counts the entries that their rows do not have, or fails in
+// strict mode. Entries that are gone by now do not matter: the walk sees them
+// as of its beginning, and the loop around it may have written.
+func (s *search[T, ID]) reportStale(ctx context.Context, refs []ref) error {
+	keys := make([][]byte, len(refs))
+	for i, r := range refs {
+		keys[i] = slices.Concat(s.prefix, r.key)
+	}
+	values, err := s.get(ctx, keys)
+	if err != nil {
+		return err
+	}
+	for i, v := range values {
+		if v == nil || !isNoValue(v) && !bytes.Equal(v, refs[i].pk) { // a unique value may have a new owner
+			continue
+		}
+		if s.tx.db.opts.Strict {
+			return s.q.table.keyError(refs[i].pk, fmt.Errorf("%w: index %q has an entry that the row does not have", ErrCorrupt, s.q.cond.index.name))
+		}
+		s.tx.db.stale.Add(1)
+	}
+	return nil
 }
 
 // judge tells whether the row of r has the entry, and whether that is its
@@ -440,12 +464,13 @@ func (s *search[T, ID]) judge(r *ref) (has, first bool, err error) {
 // matches tells whether an entry with the values is in the query's range,
 // cursors aside.
 func (s *search[T, ID]) matches(values []byte) bool {
-	return slices.ContainsFunc(s.q.cond.spans, func(sp span) bool { return sp.contains(values) })
+	return s.q.cond.contains(values)
 }
 
 // chunks reads the keys of the spans through one cursor, and gives them to fn
-// a chunk at a time until it returns false. Spans after the first are sought.
-func (s *search[T, ID]) chunks(ctx context.Context, fn func(refs []ref) (bool, error)) error {
+// a chunk at a time until it returns false. Gaps between spans are sought past.
+// Rows have no value if only keys are asked for.
+func (s *search[T, ID]) chunks(ctx context.Context, keysOnly bool, fn func(refs []ref) (bool, error)) error {
 	if len(s.spans) == 0 {
 		return nil
 	}
@@ -455,7 +480,7 @@ func (s *search[T, ID]) chunks(ctx context.Context, fn func(refs []ref) (bool, e
 	}
 	c, err := s.tx.kv.Cursor(ctx, s.whole(), &kv.ScanOptions{
 		Reverse:  s.reverse,
-		KeysOnly: s.index != nil && !s.index.unique,
+		KeysOnly: s.index == nil && keysOnly || s.index != nil && !s.index.unique,
 		PageSize: size,
 	})
 	if err != nil {
@@ -464,23 +489,34 @@ func (s *search[T, ID]) chunks(ctx context.Context, fn func(refs []ref) (bool, e
 	defer c.Close()
 	var chunk []ref
 	var arena []byte
-	for i, sp := range s.spans {
-		for ok := s.enter(ctx, c, i); ok && sp.contains(c.Key()[len(s.prefix):]); ok = c.Next(ctx) {
-			r, err := s.ref(c, &arena)
-			if err != nil {
-				return err
-			}
-			if chunk = append(chunk, r); len(chunk) == size {
-				if more, err := fn(chunk); !more || err != nil {
-					return err
-				}
-				chunk, arena = chunk[:0], nil
-				size = min(2*size, chunkSize) // the limit was not reached: rows had several entries
-			}
+	spans := s.spans
+	for ok := c.Next(ctx); ok; {
+		key := c.Key()[len(s.prefix):]
+		for len(spans) > 0 && s.past(spans[0], key) {
+			spans = spans[1:]
 		}
-		if err := c.Err(); err != nil {
+		if len(spans) == 0 {
+			break
+		}
+		if !spans[0].contains(key) {
+			ok = s.enter(ctx, c, spans[0])
+			continue
+		}
+		r, err := s.ref(c, &arena)
+		if err != nil {
 			return err
 		}
+		if chunk = append(chunk, r); len(chunk) == size {
+			if more, err := fn(chunk); !more || err != nil {
+				return err
+			}
+			chunk, arena = chunk[:0], nil
+			size = min(2*size, chunkSize) // the limit was not reached: rows had several entries
+		}
+		ok = c.Next(ctx)
+	}
+	if err := c.Err(); err != nil {
+		return err
 	}
 	if len(chunk) > 0 {
 		_, err = fn(chunk)
@@ -488,20 +524,25 @@ func (s *search[T, ID]) chunks(ctx context.Context, fn func(refs []ref) (bool, e
 	return err
 }
 
-// enter moves the cursor to the first key of span i.
-func (s *search[T, ID]) enter(ctx context.Context, c *kv.Cursor, i int) bool {
-	switch {
-	case i == 0:
+// past tells whether all keys of the span come before key in the walk.
+func (s *search[T, ID]) past(sp span, key []byte) bool {
+	if s.reverse {
+		return bytes.Compare(key, sp.start) < 0
+	}
+	return sp.end != nil && bytes.Compare(key, sp.end) >= 0
+}
+
+// enter moves the cursor towards a span that lies ahead: to its first key, or
+// to its end, which a reverse Seek includes although the span does not.
+func (s *search[T, ID]) enter(ctx context.Context, c *kv.Cursor, sp span) bool {
+	if !s.reverse {
+		return c.Seek(ctx, slices.Concat(s.prefix, sp.start))
+	}
+	end := slices.Concat(s.prefix, sp.end)
+	if bytes.Equal(c.Key(), end) {
 		return c.Next(ctx)
-	case !s.reverse:
-		return c.Seek(ctx, slices.Concat(s.prefix, s.spans[i].start))
 	}
-	// A reverse Seek includes its key, and the span's end does not belong to it.
-	end := slices.Concat(s.prefix, s.spans[i].end)
-	if !c.Seek(ctx, end) {
-		return false
-	}
-	return !bytes.Equal(c.Key(), end) || c.Next(ctx)
+	return c.Seek(ctx, end)
 }
 
 // whole is the range from the first span to the last.

@@ -1,0 +1,79 @@
+package tito_test
+
+import (
+	"context"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/tito-db/tito-go/kv"
+	"github.com/tito-db/tito-go/kvtest"
+	"github.com/tito-db/tito-go/tito"
+)
+
+func countedStore(t testing.TB) (*kv.Store, *kvtest.Counting) {
+	calls := &kvtest.Counting{}
+	return memoryStore(t, &kv.Options{Wrap: calls.Wrap}), calls
+}
+
+func TestQueryCosts(t *testing.T) {
+	ctx := context.Background()
+	store, calls := countedStore(t)
+	db := openThings(t, store, nil, 200)
+	byRank := things.Where(thingByTagRank.At("b"))
+	page := func(q tito.Query[thing, text], want int) func() {
+		return func() {
+			p, err := q.Page(ctx, db)
+			require.NoError(t, err)
+			require.Len(t, p.Items, want)
+		}
+	}
+	one := func(q tito.Query[thing, text]) func() {
+		return func() {
+			_, err := q.One(ctx, db)
+			require.NoError(t, err)
+			_, err = q.First(ctx, db)
+			require.NoError(t, err)
+		}
+	}
+	count := func(q tito.Query[thing, text], want int) func() {
+		return func() {
+			n, err := q.Count(ctx, db)
+			require.NoError(t, err)
+			require.Equal(t, want, n)
+			require.Len(t, collect(t, q.Keys(ctx, db)), want)
+		}
+	}
+	p, err := byRank.Limit(120).Page(ctx, db)
+	require.NoError(t, err)
+	last, err := byRank.After(p.Next).Page(ctx, db)
+	require.NoError(t, err)
+	for _, c := range []struct {
+		name   string
+		budget kvtest.Counts
+		fn     func()
+	}{
+		{"One and First by unique index", kvtest.Counts{Gets: 4}, one(things.Where(thingByName.Eq("017")))},
+		{"of a value that is not there", kvtest.Counts{Gets: 1}, func() {
+			_, err := things.Where(thingByName.Eq("none")).One(ctx, db)
+			require.ErrorIs(t, err, tito.ErrNotFound)
+		}},
+		{"page", kvtest.Counts{Cursors: 1, Entries: 51, Pages: 1, BatchGets: 1, BatchKeys: 51}, page(byRank, 50)},
+		{"page in reverse", kvtest.Counts{Cursors: 1, Entries: 51, Pages: 1, BatchGets: 1, BatchKeys: 51}, page(byRank.Reverse(), 50)},
+		{"next page", kvtest.Counts{Cursors: 1, Entries: 51, Pages: 1, BatchGets: 1}, page(byRank.Limit(50).After(p.Next), 50)},
+		{"page before", kvtest.Counts{Cursors: 1, Entries: 51, Pages: 1, BatchGets: 1}, page(byRank.After(last.Prev), 50)},
+		{"page of the table", kvtest.Counts{Cursors: 1, Entries: 11, Pages: 1}, page(things.Scan().Limit(10), 10)},
+		{"In", kvtest.Counts{Cursors: 1, Entries: 62, Seeks: 2, BatchGets: 1, BatchKeys: 60}, page(things.Where(thingByTagRank.At("b").In(9, 2, 5)).Limit(70), 60)},
+		{"In reversed", kvtest.Counts{Cursors: 1, Entries: 62, Seeks: 2, BatchGets: 1, BatchKeys: 60}, page(things.Where(thingByTagRank.At("b").In(9, 2, 5)).Reverse().Limit(70), 60)},
+		{"In of neighbours", kvtest.Counts{Cursors: 1, Entries: 60, BatchGets: 1}, page(things.Where(thingByTagRank.At("b").In(3, 2, 1)).Limit(60), 60)},
+		{"In of values that are not there", kvtest.Counts{Cursors: 2, Seeks: 2, Entries: 40}, count(things.Where(thingByTagRank.At("b").In(9, 10, 11, 12, 13, -1, -2)).Limit(20), 20)},
+		{"empty In", kvtest.Counts{}, page(things.Where(thingByTagRank.At("b").In()), 0)},
+		{"Count and Keys", kvtest.Counts{Cursors: 2, Entries: 400}, count(byRank, 200)},
+		{"of a unique index", kvtest.Counts{Cursors: 2, Entries: 400}, count(things.Where(thingByName), 200)},
+		{"of the table", kvtest.Counts{Cursors: 2, Entries: 400}, count(things.Scan(), 200)},
+		{"In under a tag", kvtest.Counts{Cursors: 2}, count(things.Where(thingByTagRank.At("b").In(2, 5)), 40)},
+		{"of rows that repeat", kvtest.Counts{Cursors: 2, Entries: 1200, BatchGets: 6}, count(things.Where(thingByTagDesc), 200)},
+	} {
+		t.Run(c.name, func(t *testing.T) { calls.Expect(t, c.budget, c.fn) })
+	}
+}
