@@ -1,7 +1,10 @@
 package tito
 
 import (
+	"bytes"
 	"encoding/json"
+	"fmt"
+	"reflect"
 )
 
 // Codec turns records into bytes and back. It is used by many goroutines.
@@ -18,7 +21,9 @@ type Codec interface {
 	Decode(data []byte, rec any) error
 }
 
-// JSON is the default codec.
+// JSON is the default codec. It is encoding/json, which replaces what is not
+// UTF-8 in strings: a record with such text is refused with ErrInvalid, since
+// what came back would not be what was stored. Keep other bytes in []byte.
 func JSON() Codec { return jsonCodec{} }
 
 type jsonCodec struct{}
@@ -32,7 +37,27 @@ func (jsonCodec) Append(dst []byte, rec any) ([]byte, error) {
 	if err := json.NewEncoder(&w).Encode(rec); err != nil {
 		return dst, err
 	}
-	return w[:len(w)-1], nil // without the Encoder's newline
+	b := w[:len(w)-1] // without the Encoder's newline
+	if bytes.Contains(b[len(dst):], replacement) && altered(b[len(dst):], rec) {
+		return dst, fmt.Errorf("%w: JSON cannot hold text that is not UTF-8", ErrInvalid)
+	}
+	return b, nil
+}
+
+// replacement is what encoding/json writes for bytes that are not UTF-8. A
+// replacement character in the text itself is written as it is.
+var replacement = []byte(`\ufffd`) // immutable
+
+// altered tells whether b, which has replacement in it, does not say what rec
+// does. An escaped backslash before ufffd, or a json.RawMessage, look the same,
+// but come out of decoding and encoding as they went in.
+func altered(b []byte, rec any) bool {
+	again := reflect.New(reflect.TypeOf(rec).Elem()).Interface()
+	if json.Unmarshal(b, again) != nil {
+		return true
+	}
+	c, err := json.Marshal(again)
+	return err != nil || !bytes.Equal(b, c)
 }
 
 func (jsonCodec) Decode(data []byte, rec any) error { return json.Unmarshal(data, rec) }

@@ -1,6 +1,7 @@
 package tito_test
 
 import (
+	"context"
 	"encoding/json"
 	"testing"
 
@@ -24,7 +25,7 @@ func TestJSONAppendsWhatMarshalReturns(t *testing.T) {
 		Any   map[string]any
 		Raw   json.RawMessage
 	}
-	text := rapid.OneOf(rapid.String(), rapid.SampledFrom([]string{"", "<a href=\"x\">&</a>", "\u2028\u2029", "\xff\xfe", "\n"}))
+	text := rapid.OneOf(rapid.String(), rapid.SampledFrom([]string{"", "<a href=\"x\">&</a>", "\u2028\u2029", "\ufffd", "\n"}))
 	rapid.Check(t, func(t *rapid.T) {
 		rec := &record{
 			Text:  text.Draw(t, "text"),
@@ -47,4 +48,38 @@ func TestJSONAppendsNothingOnError(t *testing.T) {
 	got, err := tito.JSON().Append([]byte("before"), map[string]any{"fine": 1, "not": func() {}})
 	require.Error(t, err)
 	require.Equal(t, "before", string(got))
+}
+
+// JSON replaces text that is not UTF-8. Such a record is refused, for its
+// entries, even its id, would say something else than what is read back.
+func TestJSONRefusesWhatItWouldAlter(t *testing.T) {
+	db := openDocs(t, memoryStore, nil)
+	for name, d := range map[string]*Doc{
+		"id":      {ID: "\xff"},
+		"field":   {ID: "a", Note: "caf\xe9"},
+		"in list": {ID: "a", Tags: []string{"ok", "\xc3"}},
+		"both":    {ID: "a", Note: `\ufffd` + "\xff"},
+	} {
+		err := db.Update(t.Context(), func(tx *tito.Tx) error {
+			_, err := docs.Create(t.Context(), tx, d, nil)
+			return err
+		})
+		require.ErrorIs(t, err, tito.ErrInvalid, name)
+		var row *tito.RowError
+		require.ErrorAs(t, err, &row, name)
+	}
+	for _, d := range []*Doc{
+		{ID: "\ufffd", Email: "1"}, {ID: `\ufffd`, Email: "2"}, {ID: `\\ufffd`, Email: "3"}, {ID: "\x00\u2028<&>", Email: "4"},
+	} {
+		update(t, db, func(ctx context.Context, tx *tito.Tx) {
+			_, err := docs.Create(ctx, tx, d, nil)
+			require.NoError(t, err)
+		})
+		got, err := docs.Get(t.Context(), db, d.ID)
+		require.NoError(t, err)
+		require.Equal(t, d.ID, got.ID)
+	}
+	b, err := tito.JSON().Append([]byte("before"), &struct{ Raw json.RawMessage }{json.RawMessage(`"\ufffd"`)})
+	require.NoError(t, err)
+	require.Equal(t, `before{"Raw":"\ufffd"}`, string(b))
 }
