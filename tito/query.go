@@ -192,6 +192,9 @@ func (q Query[T, ID]) run(ctx context.Context, r Reader, fn func(s *search[T, ID
 		if err != nil {
 			return err
 		}
+		if err := q.table.checkWith(tx.db, q.with); err != nil {
+			return err
+		}
 		return fn(s)
 	})
 }

@@ -23,6 +23,9 @@ func (t *Table[T, ID]) Get(ctx context.Context, r Reader, id ID, with ...Relatio
 		if err != nil {
 			return err
 		}
+		if err := t.checkWith(tx.db, with); err != nil {
+			return err
+		}
 		key := t.rowKey(b, id)
 		value, err := tx.kv.Get(ctx, key)
 		if errors.Is(err, kv.ErrNotFound) {
@@ -52,6 +55,9 @@ func (t *Table[T, ID]) GetMany(ctx context.Context, r Reader, ids []ID, with ...
 	err := r.read(ctx, func(tx *Tx) error {
 		b, err := t.bind(tx.db)
 		if err != nil {
+			return err
+		}
+		if err := t.checkWith(tx.db, with); err != nil {
 			return err
 		}
 		keys := make([][]byte, len(ids))

@@ -3,13 +3,17 @@ package tito
 import (
 	"context"
 	"fmt"
+	"slices"
 )
 
 // Relation is a relation of records of type T to another table, made by One or
-// Many: what Schema.Relations lists and what reads hydrate on request.
+// Many: what Schema.Relations lists and what reads hydrate on request. A read
+// that is given a relation which is not listed fails with ErrQuery: targets of
+// it would be stored with the records.
 type Relation[T any] interface {
 	relation() *relationShape
 	clear(rec *T)
+	check(db *DB) error
 	collect(db *DB, f *fetch, recs []*T) (fill, error)
 }
 
@@ -31,14 +35,19 @@ type Ref[T, U any, UID comparable] struct {
 }
 
 // One defines a relation to at most one row. id returns where the record keeps
-// the id of the other row, whose zero value means none; set is called with the
+// the id of the other row; nil or a zero id means none. set is called with the
 // row, or nil if there is none.
 //
 //	tito.One("team", teams, func(u *User) *int64 { return &u.TeamID }, func(u *User, t *Team) { u.Team = t })
 func One[T, U any, UID comparable](name string, target Name[U, UID], id func(*T) *UID, set func(*T, *U)) Ref[T, U, UID] {
 	return Ref[T, U, UID]{
 		shape: newRelationShape(name, target),
-		ids:   func(dst []UID, rec *T) []UID { return append(dst, *id(rec)) },
+		ids: func(dst []UID, rec *T) []UID {
+			if p := id(rec); p != nil {
+				dst = append(dst, *p)
+			}
+			return dst
+		},
 		assign: func(rec *T, found []*U) {
 			if len(found) == 0 {
 				set(rec, nil)
@@ -107,6 +116,44 @@ type fill func(values [][]byte) ([]task, error)
 // task asks for the rows of one relation of some records.
 type task func(f *fetch) (fill, error)
 
+// checkWith fails unless all relations, and those nested in them, are
+// listed by their tables, each once.
+func (t *Table[T, ID]) checkWith(db *DB, relations []Relation[T]) error {
+	for i, r := range relations {
+		if r == nil || r.relation() == nil {
+			return fmt.Errorf("%w: table %q: a relation was not made by tito.One or tito.Many", ErrQuery, t.name)
+		}
+		is := func(o Relation[T]) bool { return o.relation() == r.relation() }
+		if !slices.ContainsFunc(t.schema.Relations, is) {
+			return fmt.Errorf("%w: relation %q is not listed in the schema of table %q", ErrQuery, r.relation().name, t.name)
+		}
+		if slices.ContainsFunc(relations[:i], is) {
+			return fmt.Errorf("%w: relation %q of table %q is given twice; nest all of its relations in one", ErrQuery, r.relation().name, t.name)
+		}
+		if err := r.check(db); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// target returns the table that r leads to.
+func (r Ref[T, U, UID]) target(db *DB) (*Table[U, UID], error) {
+	target, ok := db.byName[r.shape.target].(*Table[U, UID])
+	if !ok {
+		return nil, fmt.Errorf("%w: %q, target of relation %q", ErrNotRegistered, r.shape.target, r.shape.name)
+	}
+	return target, nil
+}
+
+func (r Ref[T, U, UID]) check(db *DB) error {
+	target, err := r.target(db)
+	if err != nil || len(r.children) == 0 {
+		return err
+	}
+	return target.checkWith(db, r.children)
+}
+
 // hydrate loads relations of recs, with one batch get for each level, shared
 // by all relations of the level. A row that several records refer to is
 // decoded once, and they share it.
@@ -152,9 +199,9 @@ func tasks[T any](db *DB, recs []*T, relations []Relation[T]) []task {
 }
 
 func (r Ref[T, U, UID]) collect(db *DB, f *fetch, recs []*T) (fill, error) {
-	target, ok := db.byName[r.shape.target].(*Table[U, UID])
-	if !ok {
-		return nil, fmt.Errorf("%w: %q, target of relation %q", ErrNotRegistered, r.shape.target, r.shape.name)
+	target, err := r.target(db)
+	if err != nil {
+		return nil, err
 	}
 	b := db.tables[target]
 	var (
