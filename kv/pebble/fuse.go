@@ -11,6 +11,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"syscall"
+	"time"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 
@@ -21,7 +22,10 @@ import (
 type fuse struct {
 	failure atomic.Pointer[failure]
 	log     *slog.Logger
+	closing chan struct{} // closed when the store is being closed
 }
+
+func newFuse(log *slog.Logger) *fuse { return &fuse{log: log, closing: make(chan struct{})} }
 
 // failure is why a store is unusable, in the words of the two kinds of caller.
 type failure struct {
@@ -102,6 +106,23 @@ func (f fuseFS) OpenDir(name string) (vfs.File, error) {
 	}
 	return fuseFile{d, f.fuse}, nil
 }
+
+// Open opens a file for reading. Once the fuse has blown it takes its time:
+// Pebble goes on compacting, and retries at once when a table is missing that
+// it believes to have written.
+func (f fuseFS) Open(name string, o ...vfs.OpenOption) (vfs.File, error) {
+	if f.blown() && f.guards(name) {
+		pause := time.NewTimer(retryPause)
+		defer pause.Stop()
+		select {
+		case <-pause.C:
+		case <-f.closing:
+		}
+	}
+	return f.FS.Open(name, o...)
+}
+
+const retryPause = 100 * time.Millisecond
 
 // file opens a file for writing.
 func (f fuseFS) file(name string, open func() (vfs.File, error)) (vfs.File, error) {

@@ -45,7 +45,7 @@ func open(dir string, o *Options) (*driver, error) {
 			return nil, classify(err)
 		}
 	}
-	f := &fuse{log: o.Logger}
+	f := newFuse(o.Logger)
 	e.FS = fuseFS{e.FS, f, dir}
 	e.Logger = logger{f}
 	e.EventListener = listener(f)
@@ -58,6 +58,7 @@ func open(dir string, o *Options) (*driver, error) {
 		err = f.err()
 	}
 	if err != nil {
+		close(f.closing)
 		return nil, openError(f, errors.Join(err, db.Close()))
 	}
 	return newDriver(db, f, s, o), nil
@@ -206,6 +207,7 @@ func (d *driver) Close() error {
 		err = d.reserve(last)
 	}
 	d.snapshots.close()
+	close(d.fuse.closing)
 	if e := d.db.Close(); err == nil && e != nil {
 		err = classify(e)
 	}

@@ -1,0 +1,3 @@
+package pebble_test
+
+func children() map[string]func([]string) int { return nil }
