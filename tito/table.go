@@ -20,7 +20,8 @@ type Schema[T any, ID comparable] struct {
 	// Table names the table in the store.
 	Table Name[T, ID]
 
-	// ID is where the record has its id; see StringID and its siblings.
+	// ID is where the record has its id; see StringID and its siblings. The id
+	// need not be stored with the record, since the row's key has it.
 	ID IDOf[T, ID]
 
 	// Indexes of the table, listed by Indexes.
@@ -215,6 +216,14 @@ func (t *Table[T, ID]) decodePayload(pk []byte, h *rowHeader, payload []byte) (*
 	rec := new(T)
 	if err := t.codec(h.codec).Decode(payload, rec); err != nil {
 		return nil, t.keyError(pk, fmt.Errorf("%w: %w", ErrDecode, err))
+	}
+	var zero ID
+	if field := t.id.field(rec); *field == zero { // the codec leaves it out: `json:"-"`
+		id, err := t.id.parse(pk)
+		if err != nil {
+			return nil, fmt.Errorf("table %q: %w", t.name, err)
+		}
+		*field = id
 	}
 	if t.schema.Meta != nil {
 		*t.schema.Meta(rec) = h.meta

@@ -101,6 +101,7 @@ type scratch struct {
 	rows    []byte     // encoded rows
 	entries []byte
 	buf     []byte // a key that is used at once
+	writes  int    // counts calls that write, so that Patch notices others within it
 }
 
 type entryRef struct {
@@ -111,6 +112,7 @@ type entryRef struct {
 
 func (t *Table[T, ID]) newWriter(tx *Tx, b *binding, op op, o *WriteOptions) *writer[T, ID] {
 	s := &tx.w
+	s.writes++
 	s.values.reset()
 	s.refs, s.arena, s.rows = s.refs[:0], s.arena[:0], s.rows[:0]
 	return &writer[T, ID]{t: t, tx: tx, b: b, op: op, opts: o, scratch: s}
@@ -131,7 +133,9 @@ func (w *writer[T, ID]) add(rec *T) error {
 		if w.op == opUpdate || t.id.generate == nil {
 			return fmt.Errorf("%w: table %q", ErrNoID, t.name)
 		}
-		*id = t.id.generate()
+		if *id = t.id.generate(); *id == zero {
+			return fmt.Errorf("%w: table %q: its generator gave none", ErrNoID, t.name)
+		}
 	}
 	if t.schema.Meta != nil {
 		*t.schema.Meta(c) = Meta{}
