@@ -1,6 +1,7 @@
 package tito
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -56,7 +57,8 @@ func (t *Table[T, ID]) UpdateMany(ctx context.Context, tx *Tx, recs []*T, o *Wri
 // Patch reads the record with the id, lets change modify it, and stores and
 // returns the result. An error from change is returned as it is, and nothing
 // is written. It costs one get and the commit, and a batch get if a value of
-// a unique index has changed.
+// a unique index has changed. change may write other rows through tx; if it
+// writes this one, Patch fails with ErrStale.
 func (t *Table[T, ID]) Patch(ctx context.Context, tx *Tx, id ID, change func(rec *T) error, o *WriteOptions) (*T, error) {
 	b, err := t.bind(tx.db)
 	if err != nil {
@@ -74,8 +76,16 @@ func (t *Table[T, ID]) Patch(ctx context.Context, tx *Tx, id ID, change func(rec
 	if err != nil {
 		return nil, err
 	}
+	writes := tx.w.writes
 	if err := change(rec); err != nil {
 		return nil, err
+	}
+	if tx.w.writes != writes {
+		if now, err := tx.kv.BatchGet(ctx, [][]byte{key}); err != nil {
+			return nil, err
+		} else if !bytes.Equal(now[0], value) {
+			return nil, t.rowError(id, ErrStale)
+		}
 	}
 	if *t.id.field(rec) != id {
 		return nil, t.rowError(id, ErrIDChanged)
@@ -176,6 +186,7 @@ func (t *Table[T, ID]) oldHeader(value []byte, o *WriteOptions) (rowHeader, erro
 }
 
 func (t *Table[T, ID]) deleteRow(tx *Tx, b *binding, key []byte, h *rowHeader) error {
+	tx.w.writes++
 	list := entryList(h.entries)
 	for e, ok := list.next(); ok; e, ok = list.next() {
 		if err := tx.kv.Delete(tx.w.entryKey(b, &e, key)); err != nil {
