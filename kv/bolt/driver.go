@@ -24,8 +24,8 @@ type driver struct {
 	opened   kv.Version // the newest version that may have been handed out before
 	combiner *combiner
 
-	failure  atomic.Pointer[error] // wraps kv.ErrUnavailable: the store is of no use any more
-	panicked atomic.Bool           // bbolt did, and may have left a lock behind
+	failure atomic.Pointer[error] // wraps kv.ErrUnavailable: the store is of no use any more
+	stuck   atomic.Bool           // bbolt may have panicked with one of its locks held
 }
 
 func open(file string, o *Options) (*driver, error) {
@@ -60,7 +60,6 @@ func open(file string, o *Options) (*driver, error) {
 func (d *driver) shield(before bool, err *error) {
 	debug.SetPanicOnFault(before)
 	if p := recover(); p != nil {
-		d.panicked.Store(true)
 		*err = d.fail(fmt.Errorf("%w: %v", kv.ErrCorrupt, p))
 	}
 }
@@ -87,11 +86,15 @@ func (d *driver) err() error {
 }
 
 func (d *driver) Begin(_ context.Context, o kv.BeginOptions) (kv.DriverTxn, error) {
+	if err := d.err(); err != nil {
+		return nil, err
+	}
 	t := &txn{d: d}
 	if !o.ReadOnly {
 		t.ticket = d.ctl.Begin()
 	}
 	if err := t.begin(); err != nil {
+		d.stuck.Store(true)
 		t.Release()
 		return nil, err
 	}
@@ -141,11 +144,13 @@ func (d *driver) Close() error {
 }
 
 func (d *driver) closeFile() error {
-	closeDB := d.db.Close
-	if d.panicked.Load() {
-		closeDB = d.file.Close // leaves the map, but gives back the lock of the file
+	var err error
+	if d.stuck.Load() { // all that can be done is to give back the file
+		err = errors.Join(unlock(d.file), d.file.Close())
+	} else {
+		err = d.db.Close()
 	}
-	if err := closeDB(); err != nil {
+	if err != nil {
 		return fmt.Errorf("%w: %w", kv.ErrUnavailable, err)
 	}
 	return nil
@@ -209,6 +214,7 @@ func (d *driver) write(fn func(tx *bbolt.Tx) error) error {
 		return err
 	})
 	if err != nil {
+		d.stuck.Store(d.err() != nil)
 		return unavailable(err)
 	}
 	err = d.shielded(tx.Commit)
@@ -219,6 +225,8 @@ func (d *driver) write(fn func(tx *bbolt.Tx) error) error {
 		return fmt.Errorf("%w: the file has reached Options.MaxSize: %w", kv.ErrUnavailable, err)
 	case d.err() == nil:
 		_ = d.fail(err)
+	default:
+		d.stuck.Store(true)
 	}
 	return fmt.Errorf("%w: %w", kv.ErrCommitUnknown, err)
 }

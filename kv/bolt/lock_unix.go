@@ -33,3 +33,5 @@ func lock(f *os.File, timeout time.Duration) error {
 		<-time.After(min(left, retry))
 	}
 }
+
+func unlock(f *os.File) error { return syscall.Flock(int(f.Fd()), syscall.LOCK_UN) }

@@ -23,9 +23,6 @@ type txn struct {
 
 // begin takes the snapshot.
 func (t *txn) begin() (err error) {
-	if err := t.d.err(); err != nil {
-		return err
-	}
 	defer t.d.shield(debug.SetPanicOnFault(true), &err)
 	if t.tx, err = t.d.db.Begin(false); err != nil {
 		return unavailable(err)
