@@ -13,10 +13,11 @@ type Field[T, V any] struct {
 	shape  fieldShape
 	encode func(dst []byte, v V) []byte // one value as an ascending component
 
-	// Exactly one of the two is set: the component of a single-valued field,
-	// or all components of a multi-valued one.
+	// Exactly one of the two is set: to append the component of a
+	// single-valued field, or to call yield with dst and each component of a
+	// multi-valued one in turn after it, all in the same memory.
 	one  func(dst []byte, rec *T) []byte
-	many func(rec *T, yield func(encode func(dst []byte) []byte))
+	many func(dst []byte, rec *T, yield func(dst []byte))
 }
 
 // fieldShape is what the catalogue keeps of a field.
@@ -122,14 +123,11 @@ func (f Field[T, V]) Desc() Field[T, V] {
 		}
 	}
 	if many := f.many; many != nil {
-		f.many = func(rec *T, yield func(func([]byte) []byte)) {
-			many(rec, func(encode func([]byte) []byte) {
-				yield(func(dst []byte) []byte {
-					n := len(dst)
-					dst = encode(dst)
-					keyenc.Complement(dst[n:])
-					return dst
-				})
+		f.many = func(dst []byte, rec *T, yield func([]byte)) {
+			n := len(dst)
+			many(dst, rec, func(dst []byte) {
+				keyenc.Complement(dst[n:])
+				yield(dst)
 			})
 		}
 	}
@@ -158,11 +156,11 @@ func Opt[T, E, V any](get func(*T) *E, of Field[E, V]) Field[T, V] {
 		}
 		return f
 	}
-	f.many = func(rec *T, yield func(func([]byte) []byte)) {
+	f.many = func(dst []byte, rec *T, yield func([]byte)) {
 		if e := get(rec); e != nil {
-			of.many(e, yield)
+			of.many(dst, e, yield)
 		} else {
-			yield(null)
+			yield(null(dst))
 		}
 	}
 	return f
@@ -179,13 +177,13 @@ func Each[T, E, V any](get func(*T) []E, of Field[E, V]) Field[T, V] {
 	}
 	f := Field[T, V]{shape: of.shape, encode: of.encode}
 	f.shape.Multi = true
-	f.many = func(rec *T, yield func(func([]byte) []byte)) {
+	f.many = func(dst []byte, rec *T, yield func([]byte)) {
 		elems := get(rec)
 		for i := range elems {
 			if e := &elems[i]; of.one != nil {
-				yield(func(dst []byte) []byte { return of.one(dst, e) })
+				yield(of.one(dst, e))
 			} else {
-				of.many(e, yield)
+				of.many(dst, e, yield)
 			}
 		}
 	}
@@ -228,7 +226,7 @@ func appendNull(dst []byte, desc bool) []byte {
 type column[T any] struct {
 	shape fieldShape
 	one   func(dst []byte, rec *T) []byte
-	many  func(rec *T, yield func(func([]byte) []byte))
+	many  func(dst []byte, rec *T, yield func(dst []byte))
 }
 
 func (f *Field[T, V]) column() column[T] { return column[T]{f.shape, f.one, f.many} }

@@ -160,9 +160,9 @@ func (ix *index[T]) product(b *valueList, rec *T, i int) error {
 	}
 	prefix := len(b.open)
 	var err error
-	ix.columns[i].many(rec, func(encode func([]byte) []byte) {
+	ix.columns[i].many(b.open, rec, func(open []byte) {
 		if err == nil {
-			b.open = encode(b.open[:prefix])
+			b.open = open
 			err = ix.product(b, rec, i+1)
 		}
 	})
@@ -175,8 +175,9 @@ func (ix *index[T]) product(b *valueList, rec *T, i int) error {
 type valueList struct {
 	open  []byte // the value being built
 	bytes []byte
-	ends  []int // ends[i] is where value i ends in bytes
-	first int   // ends of the current index begin here
+	ends  []int    // ends[i] is where value i ends in bytes
+	first int      // ends of the current index begin here
+	order [][]byte // for sorting
 }
 
 func (b *valueList) reset() {
@@ -186,11 +187,15 @@ func (b *valueList) reset() {
 func (b *valueList) len() int { return len(b.ends) }
 
 func (b *valueList) at(i int) []byte {
-	start := 0
-	if i > 0 {
-		start = b.ends[i-1]
+	return b.bytes[b.start(i):b.ends[i]:b.ends[i]]
+}
+
+// start returns where value i begins in bytes.
+func (b *valueList) start(i int) int {
+	if i == 0 {
+		return 0
 	}
-	return b.bytes[start:b.ends[i]:b.ends[i]]
+	return b.ends[i-1]
 }
 
 // begin starts the values of one index and returns the number of the first.
@@ -215,19 +220,19 @@ func (b *valueList) sortFrom(first int) {
 	if n < 2 {
 		return
 	}
-	values := make([][]byte, n)
-	for i := range values {
-		values[i] = bytes.Clone(b.at(first + i))
+	values := b.order[:0]
+	for i := range n {
+		values = append(values, b.at(first+i))
 	}
+	b.order = values
 	slices.SortFunc(values, bytes.Compare)
 	values = slices.CompactFunc(values, bytes.Equal)
-	start := 0
-	if first > 0 {
-		start = b.ends[first-1]
-	}
-	b.bytes, b.ends = b.bytes[:start], b.ends[:first]
+	// Written behind the old ones, which they are slices of, and then moved.
+	start, end := b.start(first), len(b.bytes)
+	b.ends = b.ends[:first]
 	for _, v := range values {
 		b.bytes = append(b.bytes, v...)
-		b.ends = append(b.ends, len(b.bytes))
+		b.ends = append(b.ends, start+len(b.bytes)-end)
 	}
+	b.bytes = append(b.bytes[:start], b.bytes[end:]...)
 }
