@@ -14,7 +14,7 @@ import (
 )
 
 func Benchmark(b *testing.B) {
-	h := kvtest.Files(openKV)
+	h := kvtest.Files(openDir)
 	h.Caps = kvtest.Caps{NoSync: true, PromptWatermark: true}
 	h.Raw = openRaw
 	kvtest.Benchmark(b, h)

@@ -1,14 +1,17 @@
 package pebble_test
 
 import (
+	"sync"
 	"testing"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
 
 	"github.com/tito-db/tito-go/kv"
 	"github.com/tito-db/tito-go/kv/pebble"
 	"github.com/tito-db/tito-go/kvtest"
 )
 
-func openKV(dir string, o *kv.Options) (*kv.Store, error) {
+func openDir(dir string, o *kv.Options) (*kv.Store, error) {
 	var opts pebble.Options
 	if o != nil {
 		opts.Options = *o
@@ -17,7 +20,41 @@ func openKV(dir string, o *kv.Options) (*kv.Store, error) {
 }
 
 func TestConformance(t *testing.T) {
-	h := kvtest.Files(openKV)
+	h := kvtest.Files(openDir)
 	h.Caps = kvtest.Caps{NoSync: true, PromptWatermark: true}
 	kvtest.Run(t, h)
+}
+
+// TestConformanceInMemory has what real files have not: machines that crash,
+// and a clock that a test can set.
+func TestConformanceInMemory(t *testing.T) {
+	var disks sync.Map // *kv.Store to its *vfs.MemFS
+	open := func(disk *vfs.MemFS, o *kv.Options) (*kv.Store, error) {
+		if o == nil {
+			o = &kv.Options{}
+		}
+		s, err := openOn(disk, *o)
+		if err == nil {
+			disks.Store(s, disk)
+		}
+		return s, err
+	}
+	disk := func(s *kv.Store) *vfs.MemFS {
+		d, _ := disks.Load(s)
+		return d.(*vfs.MemFS)
+	}
+	kvtest.Run(t, kvtest.Harness{
+		Open: func(t testing.TB, o *kv.Options) *kv.Store {
+			s, err := open(vfs.NewCrashableMem(), o)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return s
+		},
+		Reopen: func(_ testing.TB, s *kv.Store, o *kv.Options) (*kv.Store, error) {
+			_ = s.Close() // it may have been closed before
+			return open(disk(s), o)
+		},
+		Caps: kvtest.Caps{NoSync: true, PromptWatermark: true, FakeTime: true},
+	})
 }

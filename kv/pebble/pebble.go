@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"path/filepath"
+	"strings"
 	"sync"
 
 	"github.com/cockroachdb/pebble/v2"
@@ -45,11 +46,17 @@ func open(dir string, o *Options) (*driver, error) {
 			return nil, classify(err)
 		}
 	}
+	if err := checkFiles(e.FS, dir); err != nil {
+		return nil, err
+	}
 	f := newFuse(o.Logger)
 	e.FS = fuseFS{e.FS, f, dir}
 	e.Logger = logger{f}
 	e.EventListener = listener(f)
 	db, err := pebble.Open(dir, e)
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, pebble.ErrDBNotPristine) {
+		err = fmt.Errorf("%w: a file is missing: %w", kv.ErrCorrupt, err)
+	}
 	if err != nil {
 		return nil, openError(f, err)
 	}
@@ -80,6 +87,27 @@ func resolve(dir string) (string, error) {
 		return "", err
 	}
 	return filepath.Join(parent, filepath.Base(dir)), nil
+}
+
+// checkFiles refuses a store that has lost the file that names its manifest:
+// Pebble would take it for a new one and delete the tables.
+func checkFiles(on vfs.FS, dir string) error {
+	names, err := on.List(dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil // it is about to be made
+	}
+	if err != nil {
+		return classify(err)
+	}
+	tables, marked := false, false
+	for _, name := range names {
+		tables = tables || strings.HasSuffix(name, ".sst")
+		marked = marked || strings.HasPrefix(name, "marker.manifest.")
+	}
+	if tables && !marked {
+		return fmt.Errorf("%w: a file is missing: the manifest's marker", kv.ErrCorrupt)
+	}
+	return nil
 }
 
 func openError(f *fuse, err error) error {
