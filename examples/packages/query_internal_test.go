@@ -48,6 +48,7 @@ func TestQueryPages(t *testing.T) {
 				require.Zero(t, got.code, got.stderr)
 				page, next := names(t, got.stdout)
 				all = append(all, page...)
+				require.LessOrEqual(t, len(all), len(want))
 				if next == "" {
 					break
 				}
