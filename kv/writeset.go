@@ -8,7 +8,7 @@ import (
 // key has one entry: a later write replaces an earlier one, and a write takes
 // the place of a lock, since it conflicts with at least as much.
 type writeSet struct {
-	changes cowmap.Map[change] // zero until the first change
+	changes cowmap.Map[change]
 	size    int                // bytes, as Limits.MaxTxnSize counts them
 	writes  int                // entries that are not locks
 }
@@ -19,13 +19,10 @@ type change struct {
 	lockOnly bool
 }
 
-func (w *writeSet) empty() bool { return w.changes == cowmap.Map[change]{} || w.changes.Len() == 0 }
+func (w *writeSet) empty() bool { return w.changes.Len() == 0 }
 
 // get returns the pending write of key, if there is one.
 func (w *writeSet) get(key []byte) (value []byte, written bool) {
-	if w.empty() {
-		return nil, false
-	}
 	c, ok := w.changes.Get(key)
 	return c.value, ok && !c.lockOnly
 }
@@ -51,20 +48,16 @@ func (w *writeSet) put(key, value []byte, limit int) bool {
 // fits tells whether the set stays within limit once key's entry is replaced.
 func (w *writeSet) fits(key, value []byte, limit int) bool {
 	size := w.size + len(key) + len(value)
-	if !w.empty() {
-		if old, ok := w.changes.Get(key); ok {
-			size -= len(key) + len(old.value)
-		}
+	if old, ok := w.changes.Get(key); ok {
+		size -= len(key) + len(old.value)
 	}
 	return size <= limit
 }
 
 // lock adds key to the conflict check, and reports false if the set would pass limit.
 func (w *writeSet) lock(key []byte, limit int) bool {
-	if !w.empty() {
-		if _, ok := w.changes.Get(key); ok {
-			return true
-		}
+	if _, ok := w.changes.Get(key); ok {
+		return true
 	}
 	if w.size+len(key) > limit {
 		return false
@@ -74,9 +67,6 @@ func (w *writeSet) lock(key []byte, limit int) bool {
 }
 
 func (w *writeSet) set(key []byte, c change) {
-	if w.changes == (cowmap.Map[change]{}) {
-		w.changes = cowmap.New[change]()
-	}
 	old, replaced := w.changes.Set(key, c)
 	if replaced {
 		w.size -= len(key) + len(old.value)
@@ -90,16 +80,14 @@ func (w *writeSet) set(key []byte, c change) {
 // clone returns a set that later writes to w do not change.
 func (w *writeSet) clone() writeSet {
 	c := *w
-	if !w.empty() {
-		c.changes = w.changes.Clone()
-	}
+	c.changes = w.changes.Clone()
 	return c
 }
 
 // commit lists the set for a driver.
 func (w *writeSet) commit() *Commit {
 	c := &Commit{Writes: make([]Write, 0, w.writes)}
-	w.changes.Ascend(func(it cowmap.Item[change]) bool {
+	w.changes.Ascend(func(it *cowmap.Item[change]) bool {
 		if it.Value.lockOnly {
 			c.Locks = append(c.Locks, it.Key)
 		} else {

@@ -37,7 +37,7 @@ func Open(o *Options) (*kv.Store, error) {
 	if d.info.TxnLifetime == 0 {
 		d.info.TxnLifetime = kv.DefaultTxnLifetime
 	}
-	d.state.Store(&state{tree: cowmap.New[[]byte]()})
+	d.state.Store(&state{})
 	return kv.NewStore(d, &o.Options)
 }
 

@@ -3,145 +3,255 @@
 // changes. A transaction's write set uses it for savepoints and for iterators
 // that must not see later writes; the memory driver uses it as its store, one
 // clone a commit.
+//
+// It is a B-tree. Nodes point to their entries, so that copying a node copies
+// eight bytes an entry: what a commit costs is mostly the garbage it makes.
 package cowmap
 
 import (
 	"bytes"
-
-	"github.com/tidwall/btree"
+	"slices"
 )
 
-// Map is an ordered map. Reading one Map from many goroutines is safe while
-// nobody writes to it; Clone counts as a write.
+// Map is an ordered map; the zero Map is empty. Reading one Map from many
+// goroutines is safe while nobody writes to it, Clone included: that changes
+// nothing that readers look at.
 type Map[V any] struct {
-	tree *btree.BTreeG[Item[V]]
+	root   *node[V] // nil if empty
+	length int
+	owner  *owner // of the nodes that may be changed in place; nil for none
 }
 
-// Item is one entry. Key must not be modified.
+// Item is one entry. It is never modified, as clones share it.
 type Item[V any] struct {
 	Key   []byte
 	Value V
 }
 
-func less[V any](a, b Item[V]) bool { return bytes.Compare(a.Key, b.Key) < 0 }
+// maxItems bounds the entries of a node, and minItems is what every node but
+// the root has at least: a full node splits into two such and one entry.
+const (
+	maxItems = 2*minItems + 1
+	minItems = 15
+)
 
-// degree keeps nodes at no more than 31 items: small enough that copying a
-// path for a commit of a few keys is cheap, large enough for shallow trees.
-const degree = 16
-
-// New returns an empty map.
-func New[V any]() Map[V] {
-	return Map[V]{btree.NewBTreeGOptions(less[V], btree.Options{NoLocks: true, Degree: degree})}
+type node[V any] struct {
+	owner    *owner
+	items    []*Item[V]
+	children []*node[V] // one more than items; nil in a leaf
 }
 
+// owner tells apart the writers of nodes. It has a size, so that each has its
+// own address.
+type owner struct{ _ byte }
+
 // Clone returns a map with the same entries. Writes to either leave the other alone.
-func (m Map[V]) Clone() Map[V] { return Map[V]{m.tree.Copy()} }
+func (m *Map[V]) Clone() Map[V] {
+	m.owner = nil
+	return *m
+}
 
 // Len returns the number of entries.
-func (m Map[V]) Len() int { return m.tree.Len() }
+func (m *Map[V]) Len() int { return m.length }
 
 // Get returns the value of key.
-func (m Map[V]) Get(key []byte) (V, bool) {
-	it, ok := m.tree.Get(Item[V]{Key: key})
-	return it.Value, ok
+func (m *Map[V]) Get(key []byte) (v V, ok bool) {
+	for n := m.root; n != nil; {
+		i, found := n.search(key)
+		if found {
+			return n.items[i].Value, true
+		}
+		if n.children == nil {
+			break
+		}
+		n = n.children[i]
+	}
+	return v, false
+}
+
+// search returns the index of key, or of the first greater one.
+func (n *node[V]) search(key []byte) (int, bool) {
+	low, high := 0, len(n.items)
+	for low < high {
+		mid := int(uint(low+high) / 2)
+		switch order := bytes.Compare(n.items[mid].Key, key); {
+		case order == 0:
+			return mid, true
+		case order < 0:
+			low = mid + 1
+		default:
+			high = mid
+		}
+	}
+	return low, false
 }
 
 // Set sets key, which the map keeps, and returns the value that it replaced.
-func (m Map[V]) Set(key []byte, v V) (V, bool) {
-	old, replaced := m.tree.Set(Item[V]{key, v})
-	return old.Value, replaced
+func (m *Map[V]) Set(key []byte, v V) (old V, replaced bool) {
+	it := &Item[V]{key, v}
+	if m.owner == nil {
+		m.owner = new(owner)
+	}
+	if m.root == nil {
+		m.root = &node[V]{owner: m.owner, items: make([]*Item[V], 0, 4)} // most maps are a small transaction's
+	}
+	if len(m.root.items) == maxItems {
+		m.root = m.newNode(nil, []*node[V]{m.root})
+		m.split(m.root, 0)
+	}
+	for n := m.own(&m.root); ; {
+		i, found := n.search(key)
+		if !found && n.children != nil && len(n.children[i].items) == maxItems {
+			m.split(n, i) // on the way down, so that there is room when a child splits
+			i, found = n.search(key)
+		}
+		switch {
+		case found:
+			old, n.items[i] = n.items[i].Value, it
+			return old, true
+		case n.children == nil:
+			n.items = slices.Insert(n.items, i, it)
+			m.length++
+			return old, false
+		}
+		n = m.own(&n.children[i])
+	}
+}
+
+// own makes the node at p one that may be changed.
+func (m *Map[V]) own(p **node[V]) *node[V] {
+	n := *p
+	if n.owner == m.owner {
+		return n
+	}
+	*p = m.newNode(n.items, n.children)
+	return *p
+}
+
+// newNode returns a node with copies of items and, unless nil, children, and
+// with room for one more of each. Full-size nodes would save allocations, but
+// make more garbage, which costs more.
+func (m *Map[V]) newNode(items []*Item[V], children []*node[V]) *node[V] {
+	n := &node[V]{m.owner, append(make([]*Item[V], 0, len(items)+1), items...), nil}
+	if children != nil {
+		n.children = append(make([]*node[V], 0, len(children)+1), children...)
+	}
+	return n
+}
+
+// split moves the upper half of n's full child i into a new child after it,
+// and the entry between them into n.
+func (m *Map[V]) split(n *node[V], i int) {
+	left := m.own(&n.children[i])
+	middle := left.items[minItems]
+	var upper []*node[V]
+	if left.children != nil {
+		upper = left.children[minItems+1:]
+	}
+	right := m.newNode(left.items[minItems+1:], upper)
+	left.items = slices.Delete(left.items, minItems, maxItems)
+	if left.children != nil {
+		left.children = slices.Delete(left.children, minItems+1, maxItems+1)
+	}
+	n.items = slices.Insert(n.items, i, middle)
+	n.children = slices.Insert(n.children, i+1, right)
 }
 
 // Delete removes key.
-func (m Map[V]) Delete(key []byte) { m.tree.Delete(Item[V]{Key: key}) }
+func (m *Map[V]) Delete(key []byte) {
+	if _, ok := m.Get(key); !ok {
+		return // without copying anything
+	}
+	if m.owner == nil {
+		m.owner = new(owner)
+	}
+	root := m.own(&m.root)
+	m.remove(root, func(n *node[V]) (int, bool) { return n.search(key) })
+	m.length--
+	if len(root.items) == 0 {
+		m.root = nil
+		if root.children != nil {
+			m.root = root.children[0]
+		}
+	}
+}
+
+// last is a way to the greatest entry below a node.
+func last[V any](n *node[V]) (int, bool) {
+	if n.children == nil {
+		return len(n.items) - 1, true
+	}
+	return len(n.items), false
+}
+
+// remove removes and returns an entry below n, to which way leads: in each
+// node it gives the entry's index, or the index of the child that has it. n has
+// an entry to spare, unless it is the root.
+func (m *Map[V]) remove(n *node[V], way func(*node[V]) (int, bool)) *Item[V] {
+	i, found := way(n)
+	if n.children == nil {
+		it := n.items[i]
+		n.items = slices.Delete(n.items, i, i+1)
+		return it
+	}
+	if len(n.children[i].items) == minItems {
+		m.fill(n, i)
+		i, found = way(n)
+	}
+	child := m.own(&n.children[i])
+	if !found {
+		return m.remove(child, way)
+	}
+	it := n.items[i]
+	n.items[i] = m.remove(child, last[V]) // the entry before it takes its place
+	return it
+}
+
+// fill gives n's child i an entry to spare: from a neighbour through n, or by
+// merging the child with one.
+func (m *Map[V]) fill(n *node[V], i int) {
+	switch {
+	case i > 0 && len(n.children[i-1].items) > minItems:
+		left, child := m.own(&n.children[i-1]), m.own(&n.children[i])
+		end := len(left.items) - 1
+		child.items = slices.Insert(child.items, 0, n.items[i-1])
+		n.items[i-1] = left.items[end]
+		left.items = slices.Delete(left.items, end, end+1)
+		if child.children != nil {
+			child.children = slices.Insert(child.children, 0, left.children[end+1])
+			left.children = slices.Delete(left.children, end+1, end+2)
+		}
+	case i < len(n.items) && len(n.children[i+1].items) > minItems:
+		child, right := m.own(&n.children[i]), m.own(&n.children[i+1])
+		child.items = append(child.items, n.items[i])
+		n.items[i] = right.items[0]
+		right.items = slices.Delete(right.items, 0, 1)
+		if child.children != nil {
+			child.children = append(child.children, right.children[0])
+			right.children = slices.Delete(right.children, 0, 1)
+		}
+	default:
+		i = min(i, len(n.items)-1)
+		child, right := m.own(&n.children[i]), n.children[i+1]
+		child.items = append(append(child.items, n.items[i]), right.items...)
+		child.children = append(child.children, right.children...)
+		n.items = slices.Delete(n.items, i, i+1)
+		n.children = slices.Delete(n.children, i+1, i+2)
+	}
+}
 
 // Ascend calls yield for each entry in key order until it returns false.
-func (m Map[V]) Ascend(yield func(Item[V]) bool) { m.tree.Scan(yield) }
-
-// Cursor walks the entries of a Map with start <= key < end, in either
-// direction. The Map must not change meanwhile (walk a Clone if it may).
-type Cursor[V any] struct {
-	it         btree.IterG[Item[V]]
-	start, end []byte
-	reverse    bool
-	started    bool
-	done       bool
-}
-
-// Cursor returns a cursor before its first entry. A nil bound is unbounded.
-func (m Map[V]) Cursor(start, end []byte, reverse bool) *Cursor[V] {
-	return &Cursor[V]{it: m.tree.Iter(), start: start, end: end, reverse: reverse}
-}
-
-// Next moves to the next entry in the cursor's direction, the first one at the
-// first call, and reports whether there is one.
-func (c *Cursor[V]) Next() bool {
-	switch {
-	case c.done:
-		return false
-	case !c.started && c.reverse:
-		return c.seekBelow(c.end, false)
-	case !c.started:
-		return c.seekAtOrAbove(c.start)
-	case c.reverse:
-		return c.settle(c.it.Prev())
-	default:
-		return c.settle(c.it.Next())
+func (m *Map[V]) Ascend(yield func(*Item[V]) bool) {
+	if m.root != nil {
+		m.root.ascend(yield)
 	}
 }
 
-// Seek moves to the first entry at or after key in the cursor's direction,
-// within its bounds, and reports whether there is one.
-func (c *Cursor[V]) Seek(key []byte) bool {
-	if c.reverse {
-		if c.end != nil && bytes.Compare(key, c.end) >= 0 {
-			return c.seekBelow(c.end, false)
-		}
-		return c.seekBelow(key, true)
-	}
-	if bytes.Compare(key, c.start) < 0 {
-		key = c.start
-	}
-	return c.seekAtOrAbove(key)
-}
-
-// Item returns the current entry, after Next or Seek returned true.
-func (c *Cursor[V]) Item() Item[V] { return c.it.Item() }
-
-func (c *Cursor[V]) seekAtOrAbove(key []byte) bool {
-	c.started = true
-	if key == nil {
-		return c.settle(c.it.First())
-	}
-	return c.settle(c.it.Seek(Item[V]{Key: key}))
-}
-
-// seekBelow moves to the last entry below key, or at it if inclusive.
-func (c *Cursor[V]) seekBelow(key []byte, inclusive bool) bool {
-	c.started = true
-	if key == nil {
-		return c.settle(c.it.Last())
-	}
-	if !c.it.Seek(Item[V]{Key: key}) {
-		return c.settle(c.it.Last())
-	}
-	if inclusive && bytes.Equal(c.it.Item().Key, key) {
-		return c.settle(true)
-	}
-	return c.settle(c.it.Prev())
-}
-
-// settle ends the cursor at the border of the tree or of the range. The tree's
-// iterator must not be moved past its end, where it would start over.
-func (c *Cursor[V]) settle(ok bool) bool {
-	if ok {
-		key := c.it.Item().Key
-		if c.reverse {
-			ok = bytes.Compare(key, c.start) >= 0
-		} else {
-			ok = c.end == nil || bytes.Compare(key, c.end) < 0
+func (n *node[V]) ascend(yield func(*Item[V]) bool) bool {
+	for i, it := range n.items {
+		if n.children != nil && !n.children[i].ascend(yield) || !yield(it) {
+			return false
 		}
 	}
-	c.done = !ok
-	return ok
+	return n.children == nil || n.children[len(n.items)].ascend(yield)
 }

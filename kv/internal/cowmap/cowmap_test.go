@@ -1,6 +1,7 @@
 package cowmap_test
 
 import (
+	"fmt"
 	"slices"
 	"testing"
 
@@ -20,7 +21,7 @@ func TestAgainstSortedMap(t *testing.T) {
 			m     cowmap.Map[int]
 			model map[string]int
 		}
-		worlds := []world{{cowmap.New[int](), map[string]int{}}}
+		worlds := []world{{cowmap.Map[int]{}, map[string]int{}}}
 		pick := func(t *rapid.T) *world {
 			return &worlds[rapid.IntRange(0, len(worlds)-1).Draw(t, "world")]
 		}
@@ -32,6 +33,20 @@ func TestAgainstSortedMap(t *testing.T) {
 				require.Equal(t, had, replaced)
 				require.Equal(t, was, old)
 				w.model[k] = v
+			},
+			"set many": func(t *rapid.T) {
+				w, k := pick(t), key.Draw(t, "prefix")
+				for i := range rapid.IntRange(1, 100).Draw(t, "n") {
+					w.m.Set([]byte(fmt.Sprint(k, i)), i)
+					w.model[fmt.Sprint(k, i)] = i
+				}
+			},
+			"delete many": func(t *rapid.T) {
+				w, k := pick(t), key.Draw(t, "prefix")
+				for i := range rapid.IntRange(1, 100).Draw(t, "n") {
+					w.m.Delete([]byte(fmt.Sprint(k, i)))
+					delete(w.model, fmt.Sprint(k, i))
+				}
 			},
 			"delete": func(t *rapid.T) {
 				w, k := pick(t), key.Draw(t, "key")
