@@ -43,7 +43,7 @@ type raw struct{ db *engine.DB }
 func (r raw) load(pairs []kv.Pair) error {
 	writes := make([]kv.Write, len(pairs))
 	for i, p := range pairs {
-		writes[i] = kv.Write{Key: p.Key, Value: p.Value}
+		writes[i] = kv.Write(p)
 	}
 	return r.update(nil, writes, true)
 }
