@@ -3,6 +3,7 @@ package bolt
 import (
 	"context"
 	"fmt"
+	"runtime"
 	"slices"
 	"sync"
 
@@ -70,7 +71,7 @@ func (c *combiner) run() {
 func (c *combiner) take() []*request {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	for len(c.queue) == 0 {
+	for c.gather(); len(c.queue) == 0; c.gather() {
 		if c.stopped {
 			return nil
 		}
@@ -86,6 +87,18 @@ func (c *combiner) take() []*request {
 	c.queue = slices.Clone(c.queue[n:])
 	c.busy = make(chan struct{})
 	return taken
+}
+
+// gather lets those run who have just been answered and are about to commit
+// again, for as long as more come: otherwise groups of one and of all but one
+// alternate. c.mu is held, but not while they run.
+func (c *combiner) gather() {
+	for n := 0; n < len(c.queue); {
+		n = len(c.queue)
+		c.mu.Unlock()
+		runtime.Gosched()
+		c.mu.Lock()
+	}
 }
 
 func (c *combiner) answer(taken []*request) {
