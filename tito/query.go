@@ -74,7 +74,9 @@ func (q Query[T, ID]) Limit(n int) Query[T, ID] {
 
 // After continues where the page that gave the cursor ended: after it with its
 // Next, before it with its Prev. Both must come from the same query, whose
-// limit and relations may differ. An empty cursor is the beginning.
+// limit and relations may differ; else the read fails with ErrBadCursor. An
+// empty cursor is the beginning. Reads other than Page walk away from the
+// cursor: given a Prev, they begin with the record next to it.
 func (q Query[T, ID]) After(cursor string) Query[T, ID] {
 	q.after = cursor
 	return q
@@ -83,7 +85,8 @@ func (q Query[T, ID]) After(cursor string) Query[T, ID] {
 // All yields the records. A failure is yielded once, as the last element, with
 // a nil record. It reads entries as of the beginning of the walk, in chunks,
 // so memory does not grow with the result. Given a *Tx, the loop may write
-// through it: a record that no longer matches when its turn comes is left out.
+// through it: a record that no longer matches when its turn comes is left out,
+// and one that the loop moves on by changing its values may come again.
 func (q Query[T, ID]) All(ctx context.Context, r Reader) iter.Seq2[*T, error] {
 	return func(yield func(*T, error) bool) {
 		stopped := false
@@ -167,7 +170,8 @@ func (q Query[T, ID]) Keys(ctx context.Context, r Reader) iter.Seq2[ID, error] {
 }
 
 // Count returns the number of records. It walks their entries, and reads the
-// rows only if the condition can meet a record several times.
+// rows only if the condition can meet a record several times: in other cases an
+// entry that its row does not have counts.
 func (q Query[T, ID]) Count(ctx context.Context, r Reader) (int, error) {
 	n := 0
 	err := q.run(ctx, r, func(s *search[T, ID]) error {
@@ -491,6 +495,9 @@ func (s *search[T, ID]) chunks(ctx context.Context, keysOnly bool, fn func(refs 
 	}
 	defer c.Close()
 	var chunk []ref
+	if s.limit > 0 { // a fair guess of how many there will be
+		chunk = make([]ref, 0, size)
+	}
 	var arena []byte
 	spans := s.spans
 	for ok := c.Next(ctx); ok; {
