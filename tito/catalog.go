@@ -92,23 +92,23 @@ func (c *catalog) register(ctx context.Context, shapes []tableShape) ([]catalogE
 	ids := map[uint64]bool{}
 	for i, shape := range shapes {
 		e := &entries[i]
-		var changed bool
-		if v := values[i+1]; v == nil {
+		created := values[i+1] == nil
+		if created {
 			*e = catalogEntry{ID: c.head.NextTable, NextIndex: 1, Name: shape.Name, IDKind: shape.IDKind}
 			c.head.NextTable++
-			c.grown, changed = true, true
-		} else if err := c.parseEntry(v, e, shape.Name); err != nil {
+			c.grown = true
+		} else if err := c.parseEntry(values[i+1], e, shape.Name); err != nil {
 			return nil, err
 		}
 		if ids[e.ID] {
 			return nil, fmt.Errorf("%w: catalogue: table %q has the id of another", ErrCorrupt, e.Name)
 		}
 		ids[e.ID] = true
-		added, err := c.reconcile(ctx, e, &shape)
+		added, err := c.reconcile(ctx, e, &shape, created)
 		if err != nil {
 			return nil, err
 		}
-		if changed || added {
+		if created || added {
 			if err := c.put(keys[i+1], e); err != nil {
 				return nil, err
 			}
@@ -208,7 +208,7 @@ func parseCatalog(b []byte, v any) error {
 
 // reconcile compares what the store has of a table with its definition, and
 // adds the indexes that are new to it.
-func (c *catalog) reconcile(ctx context.Context, e *catalogEntry, shape *tableShape) (added bool, err error) {
+func (c *catalog) reconcile(ctx context.Context, e *catalogEntry, shape *tableShape, created bool) (added bool, err error) {
 	if e.IDKind != shape.IDKind {
 		return false, fmt.Errorf("%w: table %q: the program declares ids of kind %s, the store has %s; declare that kind, or use a new table",
 			ErrSchema, e.Name, shape.IDKind, e.IDKind)
@@ -227,8 +227,10 @@ func (c *catalog) reconcile(ctx context.Context, e *catalogEntry, shape *tableSh
 			}
 			continue
 		}
-		if err := c.mustBeEmpty(ctx, e, want.Name); err != nil {
-			return false, err
+		if !created && !added {
+			if err := c.mustBeEmpty(ctx, e, want.Name); err != nil {
+				return false, err
+			}
 		}
 		e.Indexes = append(e.Indexes, catalogIndex{ID: e.NextIndex, State: stateReadable, indexShape: want})
 		e.NextIndex++
