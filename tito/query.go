@@ -86,7 +86,7 @@ func (q Query[T, ID]) After(cursor string) Query[T, ID] {
 // a nil record. It reads entries as of the beginning of the walk, in chunks,
 // so memory does not grow with the result. Given a *Tx, the loop may write
 // through it: a record that no longer matches when its turn comes is left out,
-// and one that the loop moves on by changing its values may come again.
+// and one of several entries that loses the entry it came at may come again.
 func (q Query[T, ID]) All(ctx context.Context, r Reader) iter.Seq2[*T, error] {
 	return func(yield func(*T, error) bool) {
 		stopped := false
