@@ -55,6 +55,11 @@ func TestConformanceInMemory(t *testing.T) {
 			_ = s.Close() // it may have been closed before
 			return open(disk(s), o)
 		},
+		Crash: func(_ testing.TB, s *kv.Store, o *kv.Options) (*kv.Store, error) {
+			left := disk(s).CrashClone(vfs.CrashCloneCfg{})
+			_ = s.Close() // does not reach what is left
+			return open(left, o)
+		},
 		Caps: kvtest.Caps{NoSync: true, PromptWatermark: true, FakeTime: true},
 	})
 }
