@@ -1,6 +1,7 @@
 package tito_test
 
 import (
+	"errors"
 	"testing"
 
 	"github.com/cockroachdb/pebble/v2"
@@ -55,6 +56,16 @@ func (r benchPebbleTx) get(key []byte, use func([]byte)) {
 	benchMust(r.b, err)
 	use(value)
 	benchMust(r.b, closer.Close())
+}
+
+func (r benchPebbleTx) has(key []byte) bool {
+	_, closer, err := r.db.Get(key)
+	if errors.Is(err, pebble.ErrNotFound) {
+		return false
+	}
+	benchMust(r.b, err)
+	benchMust(r.b, closer.Close())
+	return true
 }
 
 func (r benchPebbleTx) batchGet(keys [][]byte, use func(int, []byte)) {

@@ -140,6 +140,7 @@ type benchRaw interface {
 
 type benchRawTx interface {
 	get(key []byte, use func(value []byte)) // of a key that has one
+	has(key []byte) bool
 	batchGet(keys [][]byte, use func(i int, value []byte))
 	set(key, value []byte)
 	delete(key []byte)
@@ -192,6 +193,12 @@ func (r benchKVTx) get(key []byte, use func([]byte)) {
 	value, err := r.tx.Get(context.Background(), key)
 	benchMust(r.b, err)
 	use(value)
+}
+
+func (r benchKVTx) has(key []byte) bool {
+	ok, err := r.tx.Has(context.Background(), key)
+	benchMust(r.b, err)
+	return ok
 }
 
 func (r benchKVTx) batchGet(keys [][]byte, use func(int, []byte)) {
