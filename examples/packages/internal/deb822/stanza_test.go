@@ -58,3 +58,26 @@ func TestStanzaLifetime(t *testing.T) {
 	require.Equal(t, "one", a)
 	require.Equal(t, "333", s.Get("A"))
 }
+
+func TestStanzaUnterminated(t *testing.T) {
+	for text, want := range map[string][]bool{
+		"A: b\n":                 {true},
+		"A: b\n c\n":             {true},
+		"A: b\n# end\n":          {true},
+		"A: b\n\n":               {false},
+		"A: b\n \n":              {false},
+		"A: b\n\nA: c\n":         {false, true},
+		"A: b\n\n\nA: c\n\n\n\n": {false, false},
+	} {
+		r := deb822.NewReader(strings.NewReader(text))
+		for _, unterminated := range want {
+			s, err := r.Next()
+			require.NoError(t, err)
+			require.Equal(t, unterminated, s.Unterminated(), "%q", text)
+		}
+	}
+}
+
+func TestStanzaSize(t *testing.T) {
+	require.Equal(t, len("Ab"+"cd\ne"+"F"), first(t, "Ab:  cd \n e\nF:\n").Size())
+}
