@@ -123,7 +123,9 @@ func (c *Controller) Watermark() kv.Version {
 // Snapshot calls take, which must take a snapshot of the engine, and returns
 // the version of the state that it saw. It does not wait for commits: ok is
 // false if one was being applied meanwhile, and then the caller must read the
-// version from the snapshot itself.
+// version from the snapshot itself. v is a lower bound of it even then, and
+// Options.Last is one always: after a crash the engine may hold a lower number
+// than what was handed out, for the same state.
 func (c *Controller) Snapshot(take func()) (v kv.Version, ok bool) {
 	before := c.applying.Load()
 	v = c.Published()
