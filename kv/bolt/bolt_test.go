@@ -25,7 +25,7 @@ func Example() {
 	if err != nil {
 		panic(err)
 	}
-	defer os.RemoveAll(dir)
+	defer func() { _ = os.RemoveAll(dir) }()
 
 	store, err := bolt.Open(filepath.Join(dir, "store"), nil)
 	if err != nil {
@@ -55,7 +55,7 @@ func ExampleCompact() {
 	if err != nil {
 		panic(err)
 	}
-	defer os.RemoveAll(dir)
+	defer func() { _ = os.RemoveAll(dir) }()
 	file := filepath.Join(dir, "store")
 
 	store, err := bolt.Open(file, nil)
@@ -203,6 +203,38 @@ func TestForeignFiles(t *testing.T) {
 	}
 }
 
+// TestFormat reads a store's file as docs/format.md describes it.
+func TestFormat(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "store")
+	s := open(t, file, &bolt.Options{Options: kv.Options{TxnLifetime: time.Minute}})
+	set(t, s, "a", "1")
+	set(t, s, "b", "2")
+	newest := version(t, s)
+	require.NoError(t, s.Close())
+
+	db, err := bbolt.Open(file, 0, &bbolt.Options{ReadOnly: true})
+	require.NoError(t, err)
+	got := map[string]string{}
+	require.NoError(t, db.View(func(tx *bbolt.Tx) error {
+		return tx.ForEach(func(bucket []byte, b *bbolt.Bucket) error {
+			return b.ForEach(func(k, v []byte) error {
+				got[string(bucket)+" "+string(k)] = string(v)
+				return nil
+			})
+		})
+	}))
+	require.NoError(t, db.Close())
+	number := func(n uint64) string { return string(binary.BigEndian.AppendUint64(nil, n)) }
+	require.Equal(t, map[string]string{
+		"data a":        "1",
+		"data b":        "2",
+		"meta format":   number(1),
+		"meta lifetime": number(60_000_000_000),
+		"meta reserved": number(uint64(newest)),
+		"meta version":  number(uint64(newest)),
+	}, got)
+}
+
 // TestVersionsAcrossReopen: versions ascend, and a store that is closed
 // properly does not run ahead of the clock.
 func TestVersionsAcrossReopen(t *testing.T) {
@@ -220,6 +252,32 @@ func TestVersionsAcrossReopen(t *testing.T) {
 		require.NoError(t, s.Close())
 	}
 	require.False(t, last.Time().After(time.Now()))
+}
+
+// TestLostTail: versions of commits that the disk has lost, as it may while
+// they are not acknowledged, do not come again.
+func TestLostTail(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "store")
+	s := open(t, file, nil)
+	set(t, s, "a", "1")
+	var before []byte
+	var lost kv.Version
+	for reserved := kv.Version(0); reserved <= lost; { // usually once
+		var err error
+		before, err = os.ReadFile(file)
+		require.NoError(t, err)
+		reserved = bolt.Look(s).Reserved()
+		set(t, s, "a", "2")
+		lost = version(t, s)
+	}
+	require.NoError(t, s.Close())
+	require.NoError(t, os.WriteFile(file, before, 0o600))
+	s = open(t, file, nil)
+	require.Equal(t, "1", get(t, s, "a"))
+	require.GreaterOrEqual(t, version(t, s), lost)
+	tx := begin(t, s, "b")
+	require.NoError(t, tx.Commit(t.Context()))
+	require.Greater(t, tx.CommitVersion(), lost)
 }
 
 // TestMaxSize: passing it is an error of the commit that does, hangs nobody,
@@ -398,7 +456,6 @@ func TestGrowth(t *testing.T) {
 		before := size(t, file)
 		tx, err := s.Begin(t.Context(), &kv.TxnOptions{ReadOnly: true})
 		require.NoError(t, err)
-		defer tx.Rollback()
 		want := contents(t, s)
 		for range 10 * (1 + snapshot) {
 			fill()

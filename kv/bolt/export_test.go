@@ -45,17 +45,27 @@ func (i Inside) Group(commits ...*kv.Commit) []error {
 			panic(err)
 		}
 		t.ticket.Pin(t.version)
-		defer t.Release()
+		t.releaseSnapshot()
 		group[n] = &occ.Request{Ticket: t.ticket, Commit: c}
 	}
 	i.d.commitGroup(group)
 	errs := make([]error, len(group))
 	for n, r := range group {
+		r.Ticket.Release()
 		if errs[n] = r.Err; (r.Err == nil) == (r.Version == 0) {
 			panic("a version and an error, or neither")
 		}
 	}
 	return errs
+}
+
+// Reserved is the highest version that may be handed out, as stored.
+func (i Inside) Reserved() kv.Version {
+	s, err := loadState(i.d.db, 0)
+	if err != nil {
+		panic(err)
+	}
+	return s.reserved
 }
 
 // File is the open file of the store.

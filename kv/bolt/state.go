@@ -16,14 +16,14 @@ const formatNumber = 1
 
 // The buckets, and the driver's own keys in metaBucket. Each of their values
 // is a big-endian uint64.
-var ( // immutable
-	dataBucket = []byte("data") // the users' pairs, as they are
-	metaBucket = []byte("meta")
+var (
+	dataBucket = []byte("data") // immutable: the users' pairs, as they are
+	metaBucket = []byte("meta") // immutable
 
-	formatKey   = []byte("format")
-	lifetimeKey = []byte("lifetime") // of read-write transactions, in nanoseconds
-	reservedKey = []byte("reserved") // no higher version was ever handed out
-	versionKey  = []byte("version")  // of the newest commit; each commit writes it
+	formatKey   = []byte("format")   // immutable
+	lifetimeKey = []byte("lifetime") // immutable: of read-write transactions, in nanoseconds
+	reservedKey = []byte("reserved") // immutable: no higher version was ever handed out
+	versionKey  = []byte("version")  // immutable: of the newest commit; each commit writes it
 )
 
 // state is what the driver's own keys say.
