@@ -88,8 +88,8 @@ func (l *loader) load(ctx context.Context, in io.Reader, limit int, report func(
 // it halves. If a package cannot be stored, those before it still are.
 func (l *loader) store(ctx context.Context, b batch) error {
 	err := l.write(ctx, b)
-	if err == nil {
-		return nil
+	if err == nil || ctx.Err() != nil {
+		return err
 	}
 	if len(b) > 1 && errors.Is(err, kv.ErrTxnTooLarge) {
 		if err := l.store(ctx, b[:len(b)/2]); err != nil {

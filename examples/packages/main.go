@@ -179,7 +179,7 @@ func (c *command) load(ctx context.Context, db *tito.DB) error {
 	if err != nil {
 		return err
 	}
-	defer in.Close()
+	defer func() { _ = in.Close() }() // it was only read
 	counted := &countingReader{Reader: in}
 	p := newProgress(c.stderr, isTerminal(c.stderr), counted, size)
 	start := time.Now()
