@@ -138,7 +138,8 @@ func TestPanics(t *testing.T) {
 		require.PanicsWithValue(t, "oops", func() {
 			_ = s.Update(t.Context(), func(tx *kv.Txn) error {
 				_ = tx.Set([]byte("a"), []byte("2"))
-				for range tx.Scan(t.Context(), kv.Range{}, nil) {
+				for _, err := range tx.Scan(t.Context(), kv.Range{}, nil) {
+					require.NoError(t, err)
 					panic("oops")
 				}
 				return nil

@@ -30,10 +30,11 @@ const (
 	// DurabilityDefault takes the store's, which by default is Sync.
 	DurabilityDefault Durability = iota
 
-	// Sync: the commit and all before it survive a crash of process and machine.
+	// Sync commits survive a crash of process and machine, and so does every
+	// commit before one.
 	Sync
 
-	// NoSync: the commit is visible, and durable some time later, in order: a
+	// NoSync commits are visible at once and durable some time later, in order: a
 	// crash loses a tail of commits and never one in the middle. WaitDurable or
 	// any later Sync commit makes it durable.
 	NoSync

@@ -2,6 +2,7 @@ package kv
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"iter"
 	"sync"
@@ -538,7 +539,7 @@ func (t *Txn) finish(reason error) {
 		return
 	}
 	t.ended = reason
-	t.expiredClean = reason == t.tooOld() && t.writes.empty() && !t.tooLarge
+	t.expiredClean = errors.Is(reason, t.tooOld()) && t.writes.empty() && !t.tooLarge
 	t.writes = writeSet{}
 	defer t.store.unregister(t) // or Close would wait for ever
 	if d := t.driver; d != nil {

@@ -249,9 +249,9 @@ func (m *Map[V]) Ascend(yield func(*Item[V]) bool) {
 
 func (n *node[V]) ascend(yield func(*Item[V]) bool) bool {
 	for i, it := range n.items {
-		if n.children != nil && !n.children[i].ascend(yield) || !yield(it) {
+		if len(n.children) > 0 && !n.children[i].ascend(yield) || !yield(it) {
 			return false
 		}
 	}
-	return n.children == nil || n.children[len(n.items)].ascend(yield)
+	return len(n.children) == 0 || n.children[len(n.items)].ascend(yield)
 }
