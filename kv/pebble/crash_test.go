@@ -101,11 +101,7 @@ func (m *machine) check(s *kv.Store) (n int) {
 		n = number(m.T, tx, key("newest"))
 		require.GreaterOrEqual(m, n, m.durable, "a durable commit was lost")
 		require.LessOrEqual(m, n, m.tried)
-		for i := 1; i <= m.tried; i++ {
-			has, err := tx.Has(m.Context(), key(i))
-			require.NoError(m, err)
-			require.Equal(m, i <= n, has, "commit %d of %d", i, n)
-		}
+		requireFirst(m.T, tx, "[", n)
 		return nil
 	}))
 	return n
