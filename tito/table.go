@@ -217,13 +217,17 @@ func (t *Table[T, ID]) decodePayload(pk []byte, h *rowHeader, payload []byte) (*
 	if err := t.codec(h.codec).Decode(payload, rec); err != nil {
 		return nil, t.keyError(pk, fmt.Errorf("%w: %w", ErrDecode, err))
 	}
+	id, err := t.id.parse(pk)
+	if err != nil {
+		return nil, fmt.Errorf("table %q: %w", t.name, err)
+	}
 	var zero ID
-	if field := t.id.field(rec); *field == zero { // the codec leaves it out: `json:"-"`
-		id, err := t.id.parse(pk)
-		if err != nil {
-			return nil, fmt.Errorf("table %q: %w", t.name, err)
-		}
+	switch field := t.id.field(rec); *field {
+	case id:
+	case zero: // the codec leaves it out: `json:"-"`
 		*field = id
+	default:
+		return nil, t.rowError(id, fmt.Errorf("%w: the record has another id than the row", ErrCorrupt))
 	}
 	if t.schema.Meta != nil {
 		*t.schema.Meta(rec) = h.meta
