@@ -184,7 +184,7 @@ func (c *command) load(ctx context.Context, db *tito.DB) error {
 	p := newProgress(c.stderr, isTerminal(c.stderr), counted, size)
 	start := time.Now()
 	f, err := load(ctx, db, counted, c.n, p.at)
-	elapsed := max(time.Since(start), 1)
+	elapsed := max(time.Since(start), time.Microsecond)
 	p.end()
 	if err != nil {
 		return fmt.Errorf("%s: %w (%d packages are stored)", c.inputName(), err, f.packages)
@@ -195,8 +195,11 @@ func (c *command) load(ctx context.Context, db *tito.DB) error {
 	fmt.Fprintf(c.stdout, "packages: %d\n", f.packages)
 	fmt.Fprintf(c.stdout, "maintainers: %d\n", f.maintainers)
 	fmt.Fprintf(c.stdout, "dependencies: %d\n", f.dependencies)
-	fmt.Fprintf(c.stdout, "loaded in %v (%.0f packages/s)\n",
-		elapsed.Round(time.Millisecond), float64(f.packages)/elapsed.Seconds())
+	unit := time.Millisecond
+	if elapsed < time.Second {
+		unit = time.Microsecond
+	}
+	fmt.Fprintf(c.stdout, "loaded in %v (%.0f packages/s)\n", elapsed.Round(unit), float64(f.packages)/elapsed.Seconds())
 	return nil
 }
 
