@@ -9,8 +9,8 @@ import (
 // the place of a lock, since it conflicts with at least as much.
 type writeSet struct {
 	changes cowmap.Map[change]
-	size    int                // bytes, as Limits.MaxTxnSize counts them
-	writes  int                // entries that are not locks
+	size    int // bytes, as Limits.MaxTxnSize counts them
+	writes  int // entries that are not locks
 }
 
 // change is one entry: a new value, a deletion (value nil) or only a lock.
