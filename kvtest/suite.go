@@ -20,6 +20,7 @@ func groups() []group {
 			savepointCases(), updateCases(), storeCases(), closeCases(), contextCases(), lifetimeCases(), reopenCases())},
 		{"Iterators", concat(productCases(), cursorCases())},
 		{"Isolation", concat(anomalyCases(), lockCases(), conflictCases(), concurrentCases())},
+		{"Programs", programCases()},
 	}
 }
 
