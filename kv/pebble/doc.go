@@ -13,6 +13,13 @@
 // which begin before the next commit; so a snapshot has an exact version, and
 // Begin waits for no commit.
 //
+// # Durability
+//
+// A commit with kv.NoSync is in the log's queue when it returns, in the
+// operating system's hands some moments later, and on the disk with the next
+// synced commit, WaitDurable, or a Close that succeeds. Values that BatchGet
+// returns may share an allocation, of at most 4 KiB.
+//
 // # Failure
 //
 // Pebble ends the process, panics or stalls when it cannot write. So it writes

@@ -13,8 +13,7 @@ import (
 
 // The first byte of a key tells whose it is.
 const (
-	ownSpace  = 0x00 // the driver's
-	userSpace = 0x01 // the store's users'
+	userSpace = 0x01 // the store's users'; the driver's own is 0x00
 	endSpace  = 0x02
 )
 
@@ -23,10 +22,10 @@ const (
 const formatNumber = 1
 
 // The driver's own keys. Each value is a big-endian uint64.
-var ( // immutable
-	formatKey   = []byte{ownSpace, 'f'}
-	lifetimeKey = []byte{ownSpace, 'l'} // of read-write transactions, in nanoseconds
-	reservedKey = []byte{ownSpace, 'r'} // no higher version was ever handed out
+const (
+	formatKey   = "\x00f"
+	lifetimeKey = "\x00l" // of read-write transactions, in nanoseconds
+	reservedKey = "\x00r" // no higher version was ever handed out
 )
 
 // state is what the driver's own keys say.
@@ -46,7 +45,7 @@ func loadState(db *pebble.DB, lifetime time.Duration) (state, error) {
 	}
 	var format, life, reserved uint64
 	for _, f := range []struct {
-		key []byte
+		key string
 		to  *uint64
 	}{{formatKey, &format}, {lifetimeKey, &life}, {reservedKey, &reserved}} {
 		if *f.to, err = readNumber(db, f.key); err != nil {
@@ -94,13 +93,13 @@ func empty(db *pebble.DB) (bool, error) {
 	return !any, it.Close()
 }
 
-func setNumber(w pebble.Writer, key []byte, n uint64, o *pebble.WriteOptions) error {
-	return w.Set(key, binary.BigEndian.AppendUint64(nil, n), o)
+func setNumber(w pebble.Writer, key string, n uint64, o *pebble.WriteOptions) error {
+	return w.Set([]byte(key), binary.BigEndian.AppendUint64(nil, n), o)
 }
 
 // readNumber returns the value of one of the driver's own keys.
-func readNumber(r pebble.Reader, key []byte) (uint64, error) {
-	v, done, err := r.Get(key)
+func readNumber(r pebble.Reader, key string) (uint64, error) {
+	v, done, err := r.Get([]byte(key))
 	if err == pebble.ErrNotFound { //nolint:errorlint // the engine returns it bare
 		return 0, fmt.Errorf("%w: one of the driver's own keys is missing", kv.ErrCorrupt)
 	}
