@@ -94,7 +94,7 @@ func (d *driver) Begin(_ context.Context, o kv.BeginOptions) (kv.DriverTxn, erro
 		t.ticket = d.ctl.Begin()
 	}
 	if err := t.begin(); err != nil {
-		d.stuck.Store(true)
+		d.stuck.Store(d.err() != nil)
 		t.Release()
 		return nil, err
 	}
@@ -217,18 +217,22 @@ func (d *driver) write(fn func(tx *bbolt.Tx) error) error {
 		d.stuck.Store(d.err() != nil)
 		return unavailable(err)
 	}
-	err = d.shielded(tx.Commit)
+	err = commit(tx)
 	switch {
 	case err == nil:
 		return nil
 	case errors.Is(err, berrors.ErrMaxSizeReached): // before it wrote anything
 		return fmt.Errorf("%w: the file has reached Options.MaxSize: %w", kv.ErrUnavailable, err)
-	case d.err() == nil:
-		_ = d.fail(err)
-	default:
+	case errors.Is(err, kv.ErrCorrupt):
 		d.stuck.Store(true)
 	}
+	_ = d.fail(err)
 	return fmt.Errorf("%w: %w", kv.ErrCommitUnknown, err)
+}
+
+func commit(tx *bbolt.Tx) (err error) {
+	defer shield(debug.SetPanicOnFault(true), &err)
+	return tx.Commit()
 }
 
 func unavailable(err error) error {

@@ -2,6 +2,7 @@ package bolt
 
 import (
 	"io"
+	"math"
 	"os"
 	"runtime"
 
@@ -66,6 +67,15 @@ func (i Inside) Reserved() kv.Version {
 		panic(err)
 	}
 	return s.reserved
+}
+
+// FreeList is where in the file bbolt's list of free pages is.
+func (i Inside) FreeList() int64 {
+	m, err := newestMeta(i.d.file, math.MaxInt64)
+	if err != nil {
+		panic(err)
+	}
+	return int64(m.freeList * m.pageSize)
 }
 
 // File is the open file of the store.

@@ -133,3 +133,25 @@ func TestFailedGroup(t *testing.T) {
 	s = open(t, file, &bolt.Options{Verify: true})
 	require.Equal(t, map[string]string{"a": "1"}, contents(t, s))
 }
+
+// TestPanicInCommit: bbolt panics after it has begun to commit.
+func TestPanicInCommit(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "store")
+	s := open(t, file, nil)
+	set(t, s, "a", "1")
+	_, err := bolt.Look(s).File().WriteAt(make([]byte, 8), bolt.Look(s).FreeList()) // page 0 must not be freed
+	require.NoError(t, err)
+	errs := bolt.Look(s).Group(writes("b"), writes("c"))
+	for _, err := range errs {
+		require.ErrorIs(t, err, kv.ErrCommitUnknown)
+		require.ErrorIs(t, err, kv.ErrCorrupt)
+		require.NotErrorIs(t, err, kv.ErrUnavailable)
+	}
+	err = put(t, s, "d", "1")
+	require.ErrorIs(t, err, kv.ErrUnavailable)
+	require.ErrorIs(t, err, kv.ErrCorrupt)
+	require.NotErrorIs(t, err, kv.ErrCommitUnknown)
+	require.NoError(t, s.Close())
+	_, err = bolt.Open(file, nil)
+	require.ErrorIs(t, err, kv.ErrCorrupt)
+}
