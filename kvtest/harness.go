@@ -35,6 +35,10 @@ type Harness struct {
 	// Remote says that a driver call is slow. Large products of small cases
 	// are then sampled, always the same way, instead of run in full.
 	Remote bool
+
+	// Seed of what clients that run side by side do. Zero draws one, which a
+	// failure prints.
+	Seed uint64
 }
 
 // Caps declares what cases may rely on. A capability that is declared, and

@@ -21,6 +21,7 @@ func groups() []group {
 		{"Iterators", concat(productCases(), cursorCases())},
 		{"Isolation", concat(anomalyCases(), lockCases(), conflictCases(), concurrentCases())},
 		{"Programs", programCases()},
+		{"Histories", historyCases()},
 	}
 }
 
