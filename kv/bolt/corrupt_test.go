@@ -102,7 +102,7 @@ func TestDamage(t *testing.T) {
 	whole, used := sample(t, 600)
 	rng := lots(t)
 	refused := 0
-	const rounds = 200
+	const rounds = 100
 	for range rounds {
 		b := bytes.Clone(whole)
 		damage(rng, b[:used])
