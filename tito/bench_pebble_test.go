@@ -1,6 +1,7 @@
 package tito_test
 
 import (
+	"context"
 	"errors"
 	"testing"
 
@@ -25,6 +26,13 @@ func benchPebble() benchEngine {
 				b.Fatal("the store does not give its *pebble.DB")
 			}
 			return benchPebbleRaw{b, db}
+		},
+		settle: func(b *testing.B, s *kv.Store) {
+			var db *pebble.DB
+			if !s.As(&db) {
+				b.Fatal("the store does not give its *pebble.DB")
+			}
+			benchMust(b, db.Compact(context.Background(), []byte{0x00}, []byte{0xFF}, true))
 		},
 	}
 }

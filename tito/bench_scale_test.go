@@ -35,6 +35,7 @@ func BenchmarkScale(b *testing.B) {
 			ctx := context.Background()
 			big := openBench(b, e)
 			big.fill(b, large)
+			e.settle(b, big.Store())
 			var little *benchDB
 			// The roles are spread over the ids, so that a page of the
 			// larger table reads rows that lie further apart.

@@ -130,6 +130,10 @@ type benchEngine struct {
 	name string
 	open func(b *testing.B) *kv.Store
 	raw  func(b *testing.B, s *kv.Store) benchRaw // the engine under s
+
+	// settle does what the engine would otherwise still be busy with after a
+	// large load, while something else is measured.
+	settle func(b *testing.B, s *kv.Store)
 }
 
 // benchRaw is what the raw programs need of an engine.
@@ -160,7 +164,8 @@ func benchMemory() benchEngine {
 			b.Cleanup(func() { benchMust(b, s.Close()) })
 			return s
 		},
-		raw: func(b *testing.B, s *kv.Store) benchRaw { return benchKV{b, s} },
+		raw:    func(b *testing.B, s *kv.Store) benchRaw { return benchKV{b, s} },
+		settle: func(*testing.B, *kv.Store) { runtime.GC() },
 	}
 }
 
