@@ -83,7 +83,6 @@ func (t *registered) Release() {
 }
 
 func raceMutants() []mutant {
-	type begins = func(context.Context, kv.Driver, kv.BeginOptions, *window) (kv.DriverTxn, error)
 	version := func(ctx context.Context, d kv.Driver) (kv.Version, error) {
 		return fresh(ctx, d, func(t kv.DriverTxn) (kv.Version, error) { return t.ReadVersion(), nil })
 	}
@@ -119,9 +118,9 @@ func raceMutants() []mutant {
 	}
 	const few, many = "Histories/few keys", "Histories/many keys"
 	return []mutant{
-		racing("version read before the snapshot is taken", many, begins(versionFirst), nil),
-		racing("version read after the snapshot is taken", many, begins(versionLast), nil),
-		racing("registered for conflicts after the snapshot is taken", few, begins(registeredLate), nil),
+		racing("version read before the snapshot is taken", many, versionFirst, nil),
+		racing("version read after the snapshot is taken", many, versionLast, nil),
+		racing("registered for conflicts after the snapshot is taken", few, registeredLate, nil),
 		racing("published in two parts", many, nil, twoParts),
 		drivers("versions given out before the order of commits", many, swappedVersions),
 		drivers("checked, then applied", few, checkedThenApplied),
