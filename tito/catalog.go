@@ -94,7 +94,7 @@ func (c *catalog) register(ctx context.Context, shapes []tableShape) ([]catalogE
 		e := &entries[i]
 		created := values[i+1] == nil
 		if created {
-			*e = catalogEntry{ID: c.head.NextTable, NextIndex: 1, Name: shape.Name, IDKind: shape.IDKind}
+			*e = catalogEntry{ID: c.head.NextTable, NextIndex: 1, Name: shape.Name, IDKind: shape.IDKind, Indexes: []catalogIndex{}}
 			c.head.NextTable++
 			c.grown = true
 		} else if err := c.parseEntry(values[i+1], e, shape.Name); err != nil {
