@@ -641,7 +641,7 @@ func conflictMutants() []mutant {
 			h.commit = func(ctx context.Context, c *kv.Commit) (kv.Version, error) {
 				v, err := h.DriverTxn.Commit(ctx, c)
 				if err != nil {
-					err = fmt.Errorf("writing %x: %w", c.Writes[0].Key, err)
+					err = fmt.Errorf("writing %x: %w", c.Writes, err)
 				}
 				return v, err
 			}

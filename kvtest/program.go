@@ -64,9 +64,9 @@ func calls(reopens bool) []call {
 		call
 		weight int
 	}{
-		{callIdle, 1}, {callSet, 7}, {callCommit, 5}, {callRemove, 3}, {callLock, 5}, {callGet, 2}, {callScan, 3},
-		{callBegin, 4}, {callRollback, 1}, {callSavepoint, 3}, {callRollbackTo, 4}, {callNext, 3}, {callSeek, 2},
-		{callOpenCursor, 1}, {callRemoveRange, 1}, {callBatchGet, 1}, {callHas, 1}, {callWatermark, 1},
+		{callIdle, 1}, {callSet, 8}, {callCommit, 6}, {callRemove, 3}, {callLock, 5}, {callGet, 2}, {callScan, 3},
+		{callBegin, 4}, {callRollback, 2}, {callSavepoint, 3}, {callRollbackTo, 4}, {callNext, 3}, {callSeek, 3},
+		{callOpenCursor, 1}, {callRemoveRange, 1}, {callBatchGet, 3}, {callHas, 3}, {callWatermark, 3},
 	} {
 		all = append(all, slices.Repeat([]call{c.call}, c.weight)...)
 	}

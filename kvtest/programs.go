@@ -18,8 +18,8 @@ func programCases() []testCase {
 	}
 }
 
-// quietPrograms is how many programs are tried on a broken driver.
-const quietPrograms = 40
+// quietPrograms is how many programs are tried on a broken driver: what rapid does.
+const quietPrograms = 100
 
 // programs compares the store with the reference, on many programs.
 func (f *fixture) programs(reopens bool) {
