@@ -19,6 +19,12 @@
 // itself breaks the rules of kv.DriverTxn: a snapshot or cursor that is not
 // released, released twice, or used afterwards.
 //
+// Besides cases written by hand there are random programs, which are compared
+// with a reference and shrunk when they fail (-rapid.seed and -rapid.checks
+// steer them), and histories of concurrent clients, which are recorded and
+// proved to be possible (Harness.Seed steers them). [Soak] runs these for as
+// long as wanted. [Differential] compares two drivers.
+//
 // # Costs
 //
 // [Counting] wraps a driver and counts its calls: on a remote store round trips
@@ -34,6 +40,7 @@
 // harness.go is the entrance, recorder.go what a case runs against (it is why
 // the suite can be run on broken drivers, in its own tests, to see that they
 // are caught), fixture.go what cases share. The cases are in functional_*.go,
-// iterators_*.go and isolation_*.go;
-// suite.go lists them.
+// iterators_*.go, isolation_*.go, programs.go and histories.go;
+// suite.go lists them. program*.go are the random programs and the reference,
+// internal/history is the checker of histories.
 package kvtest
