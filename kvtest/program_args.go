@@ -13,7 +13,14 @@ func programKeys() []string {
 		"c" + strings.Repeat("long", 200)}
 }
 
-func (s step) readOnly() bool { return s.a%4 == 2 }
+// readOnly tells whether the transaction that the step begins is.
+func (s step) readOnly() bool {
+	switch s.call {
+	case callBegin, callGet, callHas, callBatchGet, callScan, callOpenCursor, callNext, callSeek:
+		return s.a%4 == 2
+	}
+	return false
+}
 
 // synced tells whether a commit waits to be durable where it need not.
 func (s step) synced() bool { return s.a%8 == 7 }

@@ -57,7 +57,7 @@ func (m *modelRun) do(number int, s step, got string) string {
 			return "not open"
 		}
 		t = &modelTxn{
-			readOnly: s.call == callBegin && s.readOnly(),
+			readOnly: s.readOnly(),
 			snapshot: maps.Clone(m.state), began: len(m.commits),
 			own: map[string]string{}, locked: map[string]bool{},
 		}

@@ -102,7 +102,7 @@ func (r *storeRun) do(number int, s step) string {
 }
 
 func (r *storeRun) begin(s step) string {
-	tx, err := r.f.store.Begin(r.f.ctx, &kv.TxnOptions{ReadOnly: s.call == callBegin && s.readOnly()})
+	tx, err := r.f.store.Begin(r.f.ctx, &kv.TxnOptions{ReadOnly: s.readOnly()})
 	if err != nil {
 		return outcome(err)
 	}
