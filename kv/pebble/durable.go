@@ -31,7 +31,8 @@ func (d *driver) WaitDurable(_ context.Context, v kv.Version) error {
 	if err := d.fuse.err(); err != nil {
 		return err
 	}
-	last := d.ctl.Published()
+	// What transactions can see, also of a commit that is not acknowledged yet.
+	last := d.snapshots.version()
 	if d.durable.reached(min(v, last)) {
 		return nil
 	}

@@ -82,12 +82,13 @@ func (o *Options) engine() *pebble.Options {
 		// there is no way back to an older one.
 		FormatMajorVersion: pebble.FormatValueSeparation,
 
-		CacheSize:    o.CacheSize,
+		// Pebble takes the memtables' memory out of the cache's.
+		CacheSize:    o.CacheSize + memTables*int64(o.MemTableSize),
 		MemTableSize: uint64(o.MemTableSize),
 
-		// Three memtables let commits go on while one is flushed. Few files in
+		// Commits go on in the other memtables while one is flushed. Few files in
 		// L0 keep reads fast; many before writers stop ride out a bulk load.
-		MemTableStopWritesThreshold: 3,
+		MemTableStopWritesThreshold: memTables,
 		L0CompactionThreshold:       2,
 		L0StopWritesThreshold:       64,
 		LBaseMaxBytes:               2 * int64(o.MemTableSize),
@@ -108,6 +109,9 @@ func (o *Options) engine() *pebble.Options {
 	}
 	return e
 }
+
+// memTables is how many memtables there may be.
+const memTables = 3
 
 // blockSize of tables, uncompressed.
 const blockSize = 8 << 10

@@ -45,6 +45,13 @@ func (s *snapshots) acquire() *snapshot {
 	return s.newest
 }
 
+// version returns the newest state's version.
+func (s *snapshots) version() kv.Version {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.newest.version
+}
+
 // maxUnused snapshots are closed at a time.
 const maxUnused = 32
 
