@@ -19,8 +19,8 @@ import (
 	"github.com/tito-db/tito-go/kv/memory"
 )
 
-// lasting is the memory driver with stores that survive Close and crashes, so
-// that every case can run on it.
+// lasting is the memory driver with stores that survive Close, and crashes as
+// far as commits are durable, so that every case can run on it.
 func lasting() Harness {
 	var drivers sync.Map // *kv.Store to its kv.Driver
 	reopen := func(t testing.TB, s *kv.Store, o *kv.Options) (*kv.Store, error) {
@@ -38,7 +38,7 @@ func lasting() Harness {
 			opts := *o
 			var kept kv.Driver
 			opts.Wrap = func(d kv.Driver) kv.Driver {
-				kept = &undying{d}
+				kept = &journaled{Driver: d}
 				if o.Wrap != nil {
 					return o.Wrap(kept)
 				}
@@ -50,14 +50,18 @@ func lasting() Harness {
 			return s
 		},
 		Reopen: reopen,
-		Crash:  reopen,
-		Caps:   Caps{NoSync: true, FakeTime: true, PromptWatermark: true},
+		Crash: func(t testing.TB, s *kv.Store, o *kv.Options) (*kv.Store, error) {
+			d, ok := drivers.Load(s)
+			require.True(t, ok)
+			_ = s.Close() // what it has open is lost as well
+			if err := d.(*journaled).crash(t.Context()); err != nil {
+				return nil, err
+			}
+			return reopen(t, s, o)
+		},
+		Caps: Caps{NoSync: true, FakeTime: true, PromptWatermark: true},
 	}
 }
-
-type undying struct{ kv.Driver }
-
-func (*undying) Close() error { return nil }
 
 // withWrap puts wrap around every driver that h opens, beneath the suite's own.
 func (h Harness) withWrap(wrap func(kv.Driver) kv.Driver) Harness {

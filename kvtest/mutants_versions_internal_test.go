@@ -162,6 +162,11 @@ func forgetful(_ testing.TB, _ *kv.Store, o *kv.Options) *kv.Options {
 
 func reopenMutants() []mutant {
 	return []mutant{
+		txns("unsynced acknowledged commit", "Functional/a crash loses no durable commit", func(_ kv.Driver, h *hooks) {
+			h.commit = func(ctx context.Context, c *kv.Commit) (kv.Version, error) {
+				return h.DriverTxn.Commit(ctx, &kv.Commit{Writes: c.Writes, Locks: c.Locks, NoSync: true})
+			}
+		}),
 		reopening("a commit lost on reopening", "Functional/reopening keeps the data", false, lost),
 		reopening("a commit lost in a crash", "Functional/a crash loses no durable commit", true, lost),
 		reopening("versions go back on reopening", "Functional/versions ascend across reopening", false, rewound),
