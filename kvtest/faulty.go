@@ -263,6 +263,9 @@ func (f *Faulty) call(c Call) []*Fault {
 			due = append(due, x)
 		}
 	}
+	if due != nil {
+		f.faults = slices.DeleteFunc(f.faults, func(x *Fault) bool { return x.hits > 0 && !x.rule.Every })
+	}
 	return due
 }
 
