@@ -18,7 +18,7 @@ func (s *Store) Update(ctx context.Context, fn func(tx *Txn) error) error {
 	return s.Run(ctx, nil, fn)
 }
 
-// View runs fn in a read-only transaction: one snapshot for all its reads.
+// View runs fn once, in a read-only transaction: one snapshot for all its reads.
 func (s *Store) View(ctx context.Context, fn func(tx *Txn) error) error {
 	return s.Run(ctx, &TxnOptions{ReadOnly: true}, fn)
 }
@@ -31,7 +31,8 @@ func (s *Store) Run(ctx context.Context, o *TxnOptions, fn func(tx *Txn) error) 
 	}
 	for attempt := 1; ; attempt++ {
 		err := s.runOnce(ctx, o, fn)
-		if err == nil || !errors.Is(err, ErrConflict) || errors.Is(err, ErrCommitUnknown) {
+		retry := errors.Is(err, ErrConflict) && !errors.Is(err, ErrCommitUnknown) && (o == nil || !o.ReadOnly)
+		if !retry {
 			return err
 		}
 		if attempt == attempts {

@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/tito-db/tito-go/kv"
+	"github.com/tito-db/tito-go/kv/memory"
 )
 
 func TestUpdateRetriesConflicts(t *testing.T) {
@@ -146,4 +147,19 @@ func TestManagedTransaction(t *testing.T) {
 	}))
 	_, err := kept.Get(t.Context(), []byte("a"))
 	require.ErrorIs(t, err, kv.ErrTxnDone)
+}
+
+// TestViewRunsOnce: a walk over a view's pairs must not begin again under its
+// caller, whatever a driver's read returns.
+func TestViewRunsOnce(t *testing.T) {
+	s, err := memory.Open(nil)
+	require.NoError(t, err)
+	defer func() { require.NoError(t, s.Close()) }()
+	runs := 0
+	err = s.View(t.Context(), func(*kv.Txn) error {
+		runs++
+		return kv.ErrConflict
+	})
+	require.ErrorIs(t, err, kv.ErrConflict)
+	require.Equal(t, 1, runs)
 }

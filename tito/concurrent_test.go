@@ -153,6 +153,7 @@ func TestTakingWhatAnotherGivesUp(t *testing.T) {
 					var dup *tito.DuplicateError
 					require.ErrorAs(t, err, &dup)
 					require.Equal(t, tito.DuplicateError{Table: "docs", Index: "email", Owner: "c"}, *dup)
+					require.EqualError(t, err, `tito: duplicate value in unique index: table "docs", index "email"`)
 				})
 			})
 		}

@@ -124,7 +124,8 @@ func (b Bound[T, V]) Le(v V) Range[T, V] { return b.values().Le(v) }
 func (b Bound[T, V]) Lt(v V) Range[T, V] { return b.values().Lt(v) }
 
 // Range is a condition on a field that more bounds can narrow:
-// by.Ge(100).Lt(200). Nulls and NaN are in no range.
+// by.Ge(100).Lt(200). Nulls and NaN are in no range, and one that begins or
+// ends at NaN is empty.
 type Range[T, V any] struct {
 	b Bound[T, V]
 	s span
@@ -149,6 +150,11 @@ func (b Bound[T, V]) values() Range[T, V] {
 	return Range[T, V]{b, s}
 }
 
+// isNaN tells whether v is the float that compares with none.
+func (b Bound[T, V]) isNaN(v V) bool {
+	return b.field.shape.Kind == kindFloat && bytes.Equal(b.field.encode(nil, v), keyenc.AppendFloat(nil, math.NaN()))
+}
+
 // Ge narrows r to values at or above v.
 func (r Range[T, V]) Ge(v V) Range[T, V] { return r.narrow(v, true, true) }
 
@@ -165,6 +171,10 @@ func (r Range[T, V]) Lt(v V) Range[T, V] { return r.narrow(v, false, false) }
 // keys before it.
 func (r Range[T, V]) narrow(v V, above, inclusive bool) Range[T, V] {
 	c := r.b.component(v)
+	if r.b.isNaN(v) {
+		r.s = span{c, c} // nothing is above or below it
+		return r
+	}
 	if above != r.b.field.shape.Desc { // keys after v's
 		if !inclusive {
 			c = keyenc.PrefixEnd(c)

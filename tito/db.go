@@ -56,6 +56,9 @@ func Open(ctx context.Context, store *kv.Store, o *Options, tables ...AnyTable) 
 	}
 	shapes := make([]tableShape, len(tables))
 	for i, t := range tables {
+		if t == nil {
+			return nil, fmt.Errorf("%w: nil table", ErrSchema)
+		}
 		var err error
 		if shapes[i], err = t.definition(); err != nil {
 			return nil, err
@@ -112,6 +115,12 @@ func (db *DB) Update(ctx context.Context, fn func(tx *Tx) error) error {
 // View runs fn in a read-only transaction: one snapshot for all its reads.
 func (db *DB) View(ctx context.Context, fn func(tx *Tx) error) error {
 	return db.store.View(ctx, func(t *kv.Txn) error { return fn(db.Join(t)) })
+}
+
+// Run is Update, or with o.ReadOnly View, with options of its own: durability,
+// lifetime, attempts.
+func (db *DB) Run(ctx context.Context, o *kv.TxnOptions, fn func(tx *Tx) error) error {
+	return db.store.Run(ctx, o, func(t *kv.Txn) error { return fn(db.Join(t)) })
 }
 
 // Begin opens a transaction, to be ended by Commit or Rollback. Prefer Update

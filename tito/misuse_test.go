@@ -2,10 +2,12 @@ package tito_test
 
 import (
 	"context"
+	"math"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/tito-db/tito-go/kv/memory"
 	"github.com/tito-db/tito-go/tito"
 )
 
@@ -165,4 +167,39 @@ func idField() tito.Field[build, string] {
 
 func indexOver[V any](f tito.Field[build, V]) []tito.AnyIndex[build] {
 	return tito.Indexes[build](tito.Index("by_it", f, nil))
+}
+
+func TestRangesFromNaNAreEmpty(t *testing.T) {
+	type reading struct {
+		ID    int
+		Value float64
+	}
+	id := tito.IntID(func(r *reading) *int { return &r.ID })
+	value := tito.Float(func(r *reading) float64 { return r.Value })
+	for name, byValue := range map[string]tito.By1[reading, float64]{
+		"ascending":  tito.Index("by_value", value, nil),
+		"descending": tito.Index("by_value", value.Desc(), nil),
+	} {
+		t.Run(name, func(t *testing.T) {
+			ctx := t.Context()
+			store, err := memory.Open(nil)
+			require.NoError(t, err)
+			defer func() { require.NoError(t, store.Close()) }()
+			table := tito.Define(tito.Schema[reading, int]{Table: "readings", ID: id, Indexes: tito.Indexes(byValue)})
+			db, err := tito.Open(ctx, store, nil, table)
+			require.NoError(t, err)
+			require.NoError(t, db.Update(ctx, func(tx *tito.Tx) error {
+				_, err := table.Create(ctx, tx, &reading{1, -1}, nil)
+				return err
+			}))
+			for _, c := range []tito.Condition[reading]{
+				byValue.Ge(math.NaN()), byValue.Gt(math.NaN()), byValue.Le(math.NaN()), byValue.Lt(math.NaN()),
+				byValue.Ge(-5).Le(math.NaN()), byValue.Le(math.NaN()).Ge(-5),
+			} {
+				n, err := table.Where(c).Count(ctx, db)
+				require.NoError(t, err)
+				require.Zero(t, n)
+			}
+		})
+	}
 }

@@ -127,6 +127,9 @@ type AnyTable interface {
 }
 
 func (t *Table[T, ID]) definition() (tableShape, error) {
+	if t == nil {
+		return tableShape{}, fmt.Errorf("%w: nil table", ErrSchema)
+	}
 	if t.err != nil {
 		return tableShape{}, t.err
 	}

@@ -319,7 +319,7 @@ func drawBound[V any](t *rapid.T, b tito.Bound[thing, V], at int, lead predicate
 		case "Lt":
 			r, than = from.Lt(v), func(c int) bool { return c < 0 }
 		}
-		meets = func(x any) bool { return before(x) && than(compareValues(x, v)) }
+		meets = func(x any) bool { return before(x) && comparable(v) && than(compareValues(x, v)) }
 	}
 	return r, on(meets)
 }

@@ -178,7 +178,8 @@ func (t *Table[T, ID]) oldHeader(value []byte, o *WriteOptions) (rowHeader, erro
 	case err != nil:
 		return h, err
 	case h.schema > uint64(t.schema.Version):
-		return h, t.readable(&h)
+		err = t.readable(&h)
+		return h, err
 	case o != nil && o.Expect != 0 && o.Expect != h.meta.Revision:
 		return h, ErrStale
 	}

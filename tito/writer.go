@@ -172,7 +172,7 @@ func (w *writer[T, ID]) addEntries(ix *boundIndex, it *item[T, ID]) error {
 	limit := w.tx.kv.Info().Limits.MaxKeySize - len(ix.prefix)
 	for i := len(w.refs); i < w.values.len(); i++ {
 		values := w.values.at(i)
-		unique := ix.unique && !(ix.nullable && hasNull(values))
+		unique := ix.unique && (!ix.nullable || !hasNull(values))
 		size := len(values)
 		if !unique {
 			size += len(it.key) - len(w.b.rows)
@@ -247,7 +247,7 @@ func (w *writer[T, ID]) load(ctx context.Context) (owners [][]byte, err error) {
 		it := &w.items[i]
 		for j := it.first; j < it.last; j++ {
 			e := w.entry(j)
-			if e.unique && !(w.loaded && it.hadEntry(&e)) {
+			if e.unique && (!w.loaded || !it.hadEntry(&e)) {
 				w.refs[j].lookup = len(keys) - rows
 				keys = append(keys, w.keep(w.entryKey(w.b, &e, nil)))
 			}

@@ -16,10 +16,14 @@ import (
 // package that is there already is replaced.
 //
 // Reading goes on in a goroutine of its own while the batch before is written.
-// No commit waits for the disk; the load waits once, at its end, and that also
-// after an error, so that its figures tell what is there to stay.
+// Where the store can do without, no commit waits for the disk; the load waits
+// once, at its end, and that also after an error, so that its figures tell
+// what is there to stay.
 func load(ctx context.Context, db *tito.DB, in io.Reader, limit int, report func(figures)) (figures, error) {
-	l := &loader{db: db, packages: map[string]origin{}, maintainers: map[string]int{}}
+	l := &loader{db: db, durability: kv.Sync, packages: map[string]origin{}, maintainers: map[string]int{}}
+	if db.Store().Info().NoSync {
+		l.durability = kv.NoSync
+	}
 	err := l.load(ctx, in, limit, report)
 	if e := db.Store().WaitDurable(context.WithoutCancel(ctx), l.last); e != nil {
 		err = errors.Join(err, e)
@@ -36,8 +40,9 @@ type figures struct {
 }
 
 type loader struct {
-	db   *tito.DB
-	last kv.Version // of the latest commit
+	db         *tito.DB
+	durability kv.Durability
+	last       kv.Version // of the latest commit
 
 	packages     map[string]origin // by name
 	maintainers  map[string]int    // number of packages
@@ -131,11 +136,8 @@ func (l *loader) write(ctx context.Context, b batch) error {
 		}
 	}
 	var committed *kv.Txn
-	err := l.db.Update(ctx, func(tx *tito.Tx) error {
+	err := l.db.Run(ctx, &kv.TxnOptions{Durability: l.durability}, func(tx *tito.Tx) error {
 		committed = tx.KV()
-		if err := committed.SetDurability(kv.NoSync); err != nil {
-			return err
-		}
 		if _, err := maintainers.PutMany(ctx, tx, ms, nil); err != nil {
 			return err
 		}

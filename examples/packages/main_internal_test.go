@@ -20,7 +20,7 @@ import (
 // stores returns a fresh store URL of each kind that needs no server.
 func stores(t *testing.T) map[string]string {
 	t.Helper()
-	return map[string]string{"memory": "memory:", "pebble": "pebble:" + filepath.Join(t.TempDir(), "db")}
+	return map[string]string{"memory": "memory:", "pebble": "pebble:" + filepath.Join(t.TempDir(), "db"), "bolt": "bolt:" + filepath.Join(t.TempDir(), "db")}
 }
 
 // result is what a call of the program gives.
@@ -179,12 +179,12 @@ func TestBadStore(t *testing.T) {
 		args    []string
 		message string
 	}{
-		{[]string{"-store", "redis:x"}, "-store redis:x: unknown scheme; there are memory:, pebble:DIR\n"},
-		{[]string{"-store", ""}, "-store : unknown scheme; there are memory:, pebble:DIR\n"},
+		{[]string{"-store", "redis:x"}, "-store redis:x: unknown scheme; there are memory:, pebble:DIR, bolt:FILE\n"},
+		{[]string{"-store", ""}, "-store : unknown scheme; there are memory:, pebble:DIR, bolt:FILE\n"},
 		{[]string{"-store", "memory:x"}, "-store memory:x: it has the form memory:\n"},
 		{[]string{"-store", "pebble"}, "-store pebble: it has the form pebble:DIR\n"},
 		{[]string{"-store", "pebble:" + file}, "-store pebble:" + file + ": "},
-		{[]string{"query"}, "-store memory:: nothing is in it before a load; query one of pebble:DIR\n"},
+		{[]string{"query"}, "-store memory:: nothing is in it before a load; query one of pebble:DIR, bolt:FILE\n"},
 		{[]string{"-store", "pebble:" + missing, "query"}, missing + ": no such file or directory\n"},
 		{[]string{"-store", "pebble:" + empty, "query"}, "-store pebble:" + empty + ": no packages have been loaded into it\n"},
 	} {

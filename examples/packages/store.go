@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/tito-db/tito-go/kv"
+	"github.com/tito-db/tito-go/kv/bolt"
 	"github.com/tito-db/tito-go/kv/memory"
 	"github.com/tito-db/tito-go/kv/pebble"
 )
@@ -20,6 +21,7 @@ type driver struct {
 var drivers = []driver{
 	{"memory", "", func(string) (*kv.Store, error) { return memory.Open(nil) }},
 	{"pebble", "DIR", func(dir string) (*kv.Store, error) { return pebble.Open(dir, nil) }},
+	{"bolt", "FILE", func(file string) (*kv.Store, error) { return bolt.Open(file, nil) }},
 }
 
 // openStore opens the store of a URL. One that has to exist is not created.
