@@ -1,0 +1,25 @@
+package tito_test
+
+import (
+	"os"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+// TestReadmeShowsTheExample holds the README's first code to the example that
+// is compiled and run.
+func TestReadmeShowsTheExample(t *testing.T) {
+	readme, err := os.ReadFile("README.md")
+	require.NoError(t, err)
+	example, err := os.ReadFile("example_test.go")
+	require.NoError(t, err)
+
+	_, shown, ok := strings.Cut(string(readme), "```go\n")
+	require.True(t, ok, "the README has Go code")
+	shown, _, ok = strings.Cut(shown, "```\n")
+	require.True(t, ok)
+	declarations := string(example)[strings.Index(string(example), "type User struct"):]
+	require.Equal(t, declarations, shown)
+}
