@@ -15,9 +15,14 @@ import (
 type journaled struct {
 	kv.Driver
 
-	mu      sync.Mutex
-	commits []journalEntry
-	durable kv.Version // all commits at or below it are
+	// survivors returns which of the commits, in their order, a crash leaves;
+	// nil leaves those that are durable.
+	survivors func(commits []journalEntry, durable kv.Version) []journalEntry
+
+	mu       sync.Mutex
+	commits  []journalEntry
+	durable  kv.Version // all commits at or below it are
+	crashing bool       // nothing gets durable any more
 }
 
 type journalEntry struct {
@@ -25,7 +30,28 @@ type journalEntry struct {
 	writes  []kv.Write
 }
 
-func (*journaled) Close() error { return nil }
+func (d *journaled) Close() error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for _, c := range d.commits {
+		d.harden(c.version)
+	}
+	return nil
+}
+
+// harden makes v durable, and all before it. d.mu is held.
+func (d *journaled) harden(v kv.Version) {
+	if !d.crashing {
+		d.durable = max(d.durable, v)
+	}
+}
+
+// powerOff begins a crash: the machine does what it does, to no effect.
+func (d *journaled) powerOff() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.crashing = true
+}
 
 func (d *journaled) Begin(ctx context.Context, o kv.BeginOptions) (kv.DriverTxn, error) {
 	t, err := d.Driver.Begin(ctx, o)
@@ -48,14 +74,14 @@ func (d *journaled) note(v kv.Version, c *kv.Commit) {
 	defer d.mu.Unlock()
 	d.commits = append(d.commits, journalEntry{v, c.Writes})
 	if !c.NoSync {
-		d.durable = max(d.durable, v)
+		d.harden(v)
 	}
 }
 
 func (d *journaled) WaitDurable(_ context.Context, v kv.Version) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.durable = max(d.durable, v)
+	d.harden(v)
 	return nil
 }
 
@@ -82,6 +108,7 @@ func (d *journaled) crash(ctx context.Context) error {
 	for key, value := range kept {
 		undo.Writes = append(undo.Writes, kv.Write{Key: []byte(key), Value: value})
 	}
+	defer func() { d.crashing = false }()
 	if len(undo.Writes) == 0 {
 		return nil
 	}
@@ -100,11 +127,14 @@ func (d *journaled) kept() map[string][]byte {
 	defer d.mu.Unlock()
 	// They were noted in the order of their answers.
 	slices.SortFunc(d.commits, func(a, b journalEntry) int { return cmp.Compare(a.version, b.version) })
+	left := d.commits
+	if d.survivors != nil {
+		left = d.survivors(left, d.durable)
+	} else if i := slices.IndexFunc(left, func(c journalEntry) bool { return c.version > d.durable }); i >= 0 {
+		left = left[:i]
+	}
 	state := map[string][]byte{}
-	for _, c := range d.commits {
-		if c.version > d.durable {
-			break
-		}
+	for _, c := range left {
 		for _, w := range c.writes {
 			if w.Value == nil {
 				delete(state, string(w.Key))

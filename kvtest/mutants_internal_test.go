@@ -21,7 +21,10 @@ import (
 
 // lasting is the memory driver with stores that survive Close, and crashes as
 // far as commits are durable, so that every case can run on it.
-func lasting() Harness {
+func lasting() Harness { return lastingWith(nil) }
+
+// lastingWith chooses what a crash leaves.
+func lastingWith(survivors func(commits []journalEntry, durable kv.Version) []journalEntry) Harness {
 	var drivers sync.Map // *kv.Store to its kv.Driver
 	reopen := func(t testing.TB, s *kv.Store, o *kv.Options) (*kv.Store, error) {
 		d, ok := drivers.Load(s)
@@ -38,7 +41,7 @@ func lasting() Harness {
 			opts := *o
 			var kept kv.Driver
 			opts.Wrap = func(d kv.Driver) kv.Driver {
-				kept = &journaled{Driver: d}
+				kept = &journaled{Driver: d, survivors: survivors}
 				if o.Wrap != nil {
 					return o.Wrap(kept)
 				}
@@ -53,6 +56,7 @@ func lasting() Harness {
 		Crash: func(t testing.TB, s *kv.Store, o *kv.Options) (*kv.Store, error) {
 			d, ok := drivers.Load(s)
 			require.True(t, ok)
+			d.(*journaled).powerOff()
 			_ = s.Close() // what it has open is lost as well
 			if err := d.(*journaled).crash(t.Context()); err != nil {
 				return nil, err

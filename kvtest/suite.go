@@ -22,6 +22,7 @@ func groups() []group {
 		{"Isolation", concat(anomalyCases(), lockCases(), conflictCases(), concurrentCases())},
 		{"Programs", programCases()},
 		{"Histories", historyCases()},
+		{"Crashes", crashCases()},
 		{"Faults", faultCases()},
 	}
 }
