@@ -59,23 +59,35 @@ func walk(ctx context.Context, s *kv.Store, worker int, rng *rand.Rand, report f
 		if a.durable {
 			continue
 		}
+		later := ack{worker: worker, version: a.version, durable: true}
 		switch rng.IntN(16) {
 		case 0:
 			err = s.WaitDurable(ctx, a.version)
-		case 1: // makes what came before durable, though it writes nothing
-			err = s.Run(ctx, &kv.TxnOptions{Durability: kv.Sync, MaxAttempts: 1 << 20}, func(tx *kv.Txn) error {
-				return tx.Lock(ctx, counterKey("lock", worker))
-			})
+		case 1:
+			later.version, err = syncedLock(ctx, s, worker)
 		default:
 			continue
 		}
 		if err != nil {
 			return err
 		}
-		if !report(ack{worker: worker, version: a.version, durable: true}) {
+		if !report(later) {
 			return nil
 		}
 	}
+}
+
+// syncedLock makes what came before it durable, though it writes nothing.
+func syncedLock(ctx context.Context, s *kv.Store, worker int) (kv.Version, error) {
+	var tx *kv.Txn
+	err := s.Run(ctx, &kv.TxnOptions{Durability: kv.Sync, MaxAttempts: 1 << 20}, func(t *kv.Txn) error {
+		tx = t
+		return tx.Lock(ctx, counterKey("lock", worker))
+	})
+	if err != nil {
+		return 0, err
+	}
+	return tx.CommitVersion(), nil
 }
 
 func commitStep(ctx context.Context, s *kv.Store, o *kv.TxnOptions, worker, from, to, amount int) (n int, v kv.Version, err error) {
@@ -131,6 +143,7 @@ type trail struct {
 
 	acks  []ack // acknowledged in this life
 	total int   // in all lives
+	lost  int   // of these, commits that are gone
 }
 
 func newTrail(workers int) *trail {
@@ -254,7 +267,10 @@ func (t *trail) compare(read kv.Version, found []int, binding int) error {
 			if a.version > last.version {
 				last = a
 			}
-		} else if lost.n == 0 || a.version < lost.version {
+			continue
+		}
+		t.lost++
+		if lost.n == 0 || a.version < lost.version {
 			lost = a
 		}
 	}

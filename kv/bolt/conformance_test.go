@@ -23,3 +23,15 @@ func TestConformance(t *testing.T) {
 	h.Caps = kvtest.Caps{PromptWatermark: true}
 	kvtest.Run(t, h)
 }
+
+// TestKill opens with a check of the whole file.
+func TestKill(t *testing.T) {
+	open := func(dir string, o *kv.Options) (*kv.Store, error) {
+		opts := bolt.Options{Verify: true}
+		if o != nil {
+			opts.Options = *o
+		}
+		return bolt.Open(filepath.Join(dir, "store"), &opts)
+	}
+	kvtest.Kill(t, open, &kvtest.KillOptions{Kills: *kills, Seed: *seed})
+}

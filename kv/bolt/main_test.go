@@ -3,7 +3,10 @@ package bolt_test
 import (
 	"flag"
 	"fmt"
+	"io"
+	"math/rand/v2"
 	"os"
+	"os/exec"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -11,10 +14,11 @@ import (
 
 	"github.com/tito-db/tito-go/kv"
 	"github.com/tito-db/tito-go/kv/bolt"
+	"github.com/tito-db/tito-go/kvtest"
 )
 
 var (
-	kills = flag.Int("kills", 5, "how often TestKill kills a process")
+	kills = flag.Int("kills", kvtest.DefaultKills, "how many processes TestKill kills")
 	seed  = flag.Uint64("seed", 0, "of tests that draw lots; 0 draws one")
 )
 
@@ -35,7 +39,35 @@ func TestMain(m *testing.M) {
 
 // children are the programs that tests start.
 func children() map[string]func(file string) error {
-	return map[string]func(string) error{"writer": writer, "filler": filler}
+	return map[string]func(string) error{"filler": filler}
+}
+
+// child starts the test binary as one of children.
+func child(t *testing.T, name, file string) (*exec.Cmd, io.Reader) {
+	t.Helper()
+	exe, err := os.Executable()
+	require.NoError(t, err)
+	cmd := exec.Command(exe, file)
+	cmd.Env = append(os.Environ(), childVar+"="+name)
+	cmd.Stderr = os.Stderr
+	out, err := cmd.StdoutPipe()
+	require.NoError(t, err)
+	require.NoError(t, cmd.Start())
+	t.Cleanup(func() {
+		_ = cmd.Process.Kill() // if the test has failed before
+		_ = cmd.Wait()
+	})
+	return cmd, out
+}
+
+// lots returns a source of random numbers whose seed the log tells.
+func lots(t testing.TB) *rand.Rand {
+	n := *seed
+	if n == 0 {
+		n = rand.Uint64()
+	}
+	t.Logf("-seed %d", n)
+	return rand.New(rand.NewPCG(n, 0))
 }
 
 func open(t testing.TB, file string, o *bolt.Options) *kv.Store {

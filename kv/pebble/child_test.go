@@ -3,12 +3,9 @@
 package pebble_test
 
 import (
-	"bufio"
 	"context"
 	"errors"
-	"flag"
 	"fmt"
-	"math/rand/v2"
 	"os"
 	"os/exec"
 	"os/signal"
@@ -24,8 +21,6 @@ import (
 	"github.com/tito-db/tito-go/kv/pebble"
 )
 
-var kills = flag.Int("kills", 10, "how many processes TestKill kills")
-
 // child returns a command that runs one of children on dir.
 func child(t *testing.T, name, dir string) *exec.Cmd {
 	self, err := os.Executable()
@@ -37,76 +32,12 @@ func child(t *testing.T, name, dir string) *exec.Cmd {
 }
 
 func children() map[string]func(args []string) int {
-	return map[string]func([]string) int{"commit": commitForEver, "fill": fillUp, "lock": tryLock}
+	return map[string]func([]string) int{"fill": fillUp, "lock": tryLock}
 }
 
 func fail(err error) int {
 	fmt.Fprintln(os.Stderr, err)
 	return 1
-}
-
-// TestKill kills a process that commits. What it told to be committed has to
-// be there, and versions must not come again.
-func TestKill(t *testing.T) {
-	dir := t.TempDir()
-	var newest int
-	var version kv.Version
-	for range *kills {
-		c := child(t, "commit", dir)
-		out, err := c.StdoutPipe()
-		require.NoError(t, err)
-		require.NoError(t, c.Start())
-		left := 1 + rand.IntN(300)
-		for lines := bufio.NewScanner(out); lines.Scan(); left-- {
-			if left == 0 {
-				require.NoError(t, c.Process.Kill()) // what it has told since is still read
-			}
-			var v kv.Version
-			_, err := fmt.Sscan(lines.Text(), &newest, &v)
-			require.NoError(t, err)
-			require.Greater(t, v, version, "a version was handed out again")
-			version = v
-		}
-		require.ErrorContains(t, c.Wait(), "killed")
-
-		s, err := pebble.Open(dir, nil)
-		require.NoError(t, err)
-		require.NoError(t, s.View(t.Context(), func(tx *kv.Txn) error {
-			n := number(t, tx, key("a"))
-			require.GreaterOrEqual(t, n, newest, "a commit was lost")
-			require.Equal(t, n, number(t, tx, key("z")), "half of a commit is there")
-			require.GreaterOrEqual(t, tx.ReadVersion(), version)
-			newest = n
-			return nil
-		}))
-		require.NoError(t, s.Close())
-	}
-}
-
-// commitForEver tells number and version of each of its commits.
-func commitForEver(args []string) int {
-	s, err := pebble.Open(args[0], &pebble.Options{MemTableSize: pebble.MinMemTableSize})
-	if err != nil {
-		return fail(err)
-	}
-	ctx := context.Background()
-	for {
-		var n int
-		var tx *kv.Txn
-		err := s.Update(ctx, func(t *kv.Txn) error {
-			tx = t
-			if v, err := tx.Get(ctx, key("a")); err == nil {
-				n, _ = strconv.Atoi(string(v))
-			}
-			n++
-			v := []byte(strconv.Itoa(n))
-			return errors.Join(tx.Set(key("a"), v), tx.Set(key("p", n), make([]byte, 1000)), tx.Set(key("z"), v))
-		})
-		if err != nil {
-			return fail(err)
-		}
-		fmt.Println(n, uint64(tx.CommitVersion()))
-	}
 }
 
 // TestFileSizeLimit lets a process run against the operating system's limit

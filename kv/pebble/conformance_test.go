@@ -1,6 +1,8 @@
 package pebble_test
 
 import (
+	"flag"
+	"math/rand/v2"
 	"sync"
 	"testing"
 
@@ -55,11 +57,27 @@ func TestConformanceInMemory(t *testing.T) {
 			_ = s.Close() // it may have been closed before
 			return open(disk(s), o)
 		},
-		Crash: func(_ testing.TB, s *kv.Store, o *kv.Options) (*kv.Store, error) {
-			left := disk(s).CrashClone(vfs.CrashCloneCfg{})
+		Crash: func(t testing.TB, s *kv.Store, o *kv.Options) (*kv.Store, error) {
+			percent, seed := []int{0, 30, 50, 100}[rand.IntN(4)], rand.Uint64()
+			t.Logf("%d percent of unsynced data reach the disk, seed %d", percent, seed)
+			left := disk(s).CrashClone(vfs.CrashCloneCfg{UnsyncedDataPercent: percent, RNG: rand.New(rand.NewPCG(seed, 0))})
 			_ = s.Close() // does not reach what is left
 			return open(left, o)
 		},
 		Caps: kvtest.Caps{NoSync: true, PromptWatermark: true, FakeTime: true},
 	})
+}
+
+var kills = flag.Int("kills", kvtest.DefaultKills, "how many processes TestKill kills")
+
+// TestKill has memtables so small that the processes flush and compact.
+func TestKill(t *testing.T) {
+	open := func(dir string, o *kv.Options) (*kv.Store, error) {
+		opts := pebble.Options{MemTableSize: pebble.MinMemTableSize}
+		if o != nil {
+			opts.Options = *o
+		}
+		return pebble.Open(dir, &opts)
+	}
+	kvtest.Kill(t, open, &kvtest.KillOptions{Kills: *kills})
 }
