@@ -21,6 +21,8 @@ type Codec interface {
 	Decode(data []byte, rec any) error
 }
 
+const firstCustomCodec = 64
+
 // JSON is the default codec. It is encoding/json, which replaces what is not
 // UTF-8 in strings: a record with such text is refused with ErrInvalid, since
 // what came back would not be what was stored. Keep other bytes in []byte.

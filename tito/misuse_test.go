@@ -131,12 +131,13 @@ func TestQueryRefusesWhatNoIndexServes(t *testing.T) {
 
 func TestOpenRefusesBrokenDefinitions(t *testing.T) {
 	for name, change := range map[string]func(s *tito.Schema[build, string]){
-		"nil index":      func(s *tito.Schema[build, string]) { s.Indexes = tito.Indexes[build](nil) },
-		"zero index":     func(s *tito.Schema[build, string]) { s.Indexes = tito.Indexes[build](tito.By1[build, int]{}) },
-		"unnamed index":  func(s *tito.Schema[build, string]) { s.Indexes = tito.Indexes[build](tito.Index("", idField(), nil)) },
-		"zero field":     func(s *tito.Schema[build, string]) { s.Indexes = indexOver(tito.Field[build, int]{}) },
-		"desc of zero":   func(s *tito.Schema[build, string]) { s.Indexes = indexOver(tito.Field[build, int]{}.Desc()) },
-		"without getter": func(s *tito.Schema[build, string]) { s.Indexes = indexOver(tito.String[build, string](nil)) },
+		"codec with an id of Tito's": func(s *tito.Schema[build, string]) { s.Codec = struct{ tito.Codec }{tito.JSON()} },
+		"nil index":                  func(s *tito.Schema[build, string]) { s.Indexes = tito.Indexes[build](nil) },
+		"zero index":                 func(s *tito.Schema[build, string]) { s.Indexes = tito.Indexes[build](tito.By1[build, int]{}) },
+		"unnamed index":              func(s *tito.Schema[build, string]) { s.Indexes = tito.Indexes[build](tito.Index("", idField(), nil)) },
+		"zero field":                 func(s *tito.Schema[build, string]) { s.Indexes = indexOver(tito.Field[build, int]{}) },
+		"desc of zero":               func(s *tito.Schema[build, string]) { s.Indexes = indexOver(tito.Field[build, int]{}.Desc()) },
+		"without getter":             func(s *tito.Schema[build, string]) { s.Indexes = indexOver(tito.String[build, string](nil)) },
 		"Opt of zero": func(s *tito.Schema[build, string]) {
 			s.Indexes = indexOver(tito.Opt(func(b *build) *string { return b.Prev }, tito.Field[string, string]{}))
 		},

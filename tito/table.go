@@ -15,7 +15,8 @@ type Name[T any, ID comparable] string
 
 // Schema declares a table: everything that Tito has to know of a model.
 // Its functions are called by many goroutines at once and must not change
-// the record, except through the pointers that ID and Meta return.
+// the record, except through the pointers that ID and Meta return. Those point
+// into the record itself and are never nil.
 type Schema[T any, ID comparable] struct {
 	// Table names the table in the store.
 	Table Name[T, ID]
@@ -85,6 +86,8 @@ func (t *Table[T, ID]) check() error {
 		return fmt.Errorf("%w: table without a name", ErrSchema)
 	case len(t.name) > maxNameSize:
 		return fmt.Errorf("%w: table name of more than %d bytes", ErrSchema, maxNameSize)
+	case t.schema.Codec.ID() < firstCustomCodec && t.schema.Codec != JSON():
+		return fmt.Errorf("%w: table %q: ids of codecs below %d are Tito's", ErrSchema, t.name, firstCustomCodec)
 	case t.id.field == nil:
 		return fmt.Errorf("%w: table %q: no ID (see tito.StringID)", ErrSchema, t.name)
 	case len(t.indexes) > maxIndexes:
@@ -103,7 +106,10 @@ func (t *Table[T, ID]) check() error {
 	names = map[string]bool{}
 	for _, r := range t.schema.Relations {
 		if r == nil || r.relation() == nil {
-			return fmt.Errorf("%w: table %q: a relation was not made by tito.One or tito.Many", ErrSchema, t.name)
+			return fmt.Errorf("%w: table %q: a relation was not made by tito.One or tito.Many, or lacks a function", ErrSchema, t.name)
+		}
+		if r.relation().name == "" {
+			return fmt.Errorf("%w: table %q: relation without a name", ErrSchema, t.name)
 		}
 		if names[r.relation().name] {
 			return fmt.Errorf("%w: table %q: relation %q is defined twice", ErrSchema, t.name, r.relation().name)

@@ -8,11 +8,15 @@ import (
 	"github.com/tito-db/tito-go/kvtest"
 )
 
-func harness() kvtest.Harness {
+func harness() kvtest.Harness { return harnessWith(memory.Options{}) }
+
+func harnessWith(options memory.Options) kvtest.Harness {
 	return kvtest.Harness{
 		Open: func(t testing.TB, o *kv.Options) *kv.Store {
 			t.Helper()
-			s, err := memory.Open(&memory.Options{Options: *o})
+			options := options
+			options.Options = *o
+			s, err := memory.Open(&options)
 			if err != nil {
 				t.Fatalf("open: %v", err)
 			}
@@ -24,4 +28,9 @@ func harness() kvtest.Harness {
 
 func TestConformance(t *testing.T) {
 	kvtest.Run(t, harness())
+}
+
+// TestConformanceWhileDetecting: the write-skew detector changes nothing.
+func TestConformanceWhileDetecting(t *testing.T) {
+	kvtest.Run(t, harnessWith(memory.Options{OnWriteSkew: func(*memory.WriteSkew) {}}))
 }

@@ -19,6 +19,13 @@ import (
 // Options of a memory store. The zero value means the defaults; nil works too.
 type Options struct {
 	kv.Options
+
+	// OnWriteSkew, if set, is called when a commit completes a write skew:
+	// when transactions that have all committed could not have run one after
+	// the other. A unit test that sets it finds a missing Lock. It is called
+	// before that Commit returns, on its goroutine. Commits become slower and
+	// go one at a time.
+	OnWriteSkew func(*WriteSkew)
 }
 
 // Open returns an empty store. Sync and NoSync commits are the same to it:
@@ -38,6 +45,9 @@ func Open(o *Options) (*kv.Store, error) {
 		d.info.TxnLifetime = kv.DefaultTxnLifetime
 	}
 	d.state.Store(&state{})
+	if o.OnWriteSkew != nil {
+		return kv.NewStore(&detector{Driver: d, report: o.OnWriteSkew}, &o.Options)
+	}
 	return kv.NewStore(d, &o.Options)
 }
 
