@@ -97,7 +97,9 @@ func Run(t *testing.T, h Harness) {
 		t.Run(g.name, func(t *testing.T) {
 			for _, c := range g.cases {
 				t.Run(c.name, func(t *testing.T) {
-					t.Parallel()
+					if !c.alone {
+						t.Parallel()
+					}
 					if !m.ran(g, c) {
 						t.Skipf("needs %s, which the driver does not offer", c.needs&^h.offers())
 					}

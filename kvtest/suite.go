@@ -5,6 +5,7 @@ type testCase struct {
 	name  string
 	run   func(f *fixture)
 	needs capability
+	alone bool // not beside other cases
 }
 
 // group is a set of cases with one subject.
@@ -24,6 +25,7 @@ func groups() []group {
 		{"Histories", historyCases()},
 		{"Crashes", crashCases()},
 		{"Faults", faultCases()},
+		{"Endurance", enduranceCases()},
 	}
 }
 
