@@ -2,6 +2,7 @@ package tito_test
 
 import (
 	"context"
+	"errors"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -73,7 +74,7 @@ func TestRevisionIsOfTransaction(t *testing.T) {
 			"put":    func(tx *tito.Tx) error { _, err := docs.Put(ctx, tx, &Doc{ID: "a"}, stale); return err },
 			"update": func(tx *tito.Tx) error { _, err := docs.Update(ctx, tx, &Doc{ID: "a"}, stale); return err },
 			"patch": func(tx *tito.Tx) error {
-				_, err := docs.Patch(ctx, tx, "a", func(*Doc) error { return nil }, stale)
+				_, err := docs.Patch(ctx, tx, "a", func(*Doc) error { return errors.New("called in vain") }, stale)
 				return err
 			},
 			"delete": func(tx *tito.Tx) error { return docs.Delete(ctx, tx, "a", stale) },

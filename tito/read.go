@@ -13,6 +13,16 @@ func (t *Table[T, ID]) rowKey(b *binding, id ID) []byte {
 	return t.id.encode(append(make([]byte, 0, len(b.rows)+32), b.rows...), id)
 }
 
+// rowValue reads id's row.
+func (t *Table[T, ID]) rowValue(ctx context.Context, tx *Tx, b *binding, id ID) (key, value []byte, err error) {
+	key = t.rowKey(b, id)
+	value, err = tx.kv.Get(ctx, key)
+	if errors.Is(err, kv.ErrNotFound) {
+		err = t.rowError(id, ErrNotFound)
+	}
+	return key, value, err
+}
+
 // Get returns the record with the id, with the relations hydrated, or an error
 // that wraps ErrNotFound. It costs one driver call, and one for each level of
 // relations.
@@ -26,11 +36,7 @@ func (t *Table[T, ID]) Get(ctx context.Context, r Reader, id ID, with ...Relatio
 		if err := t.checkWith(tx.db, with); err != nil {
 			return err
 		}
-		key := t.rowKey(b, id)
-		value, err := tx.kv.Get(ctx, key)
-		if errors.Is(err, kv.ErrNotFound) {
-			return t.rowError(id, ErrNotFound)
-		}
+		key, value, err := t.rowValue(ctx, tx, b, id)
 		if err != nil {
 			return err
 		}
@@ -109,14 +115,11 @@ func (t *Table[T, ID]) Meta(ctx context.Context, r Reader, id ID) (Meta, error) 
 		if err != nil {
 			return err
 		}
-		value, err := tx.kv.Get(ctx, t.rowKey(b, id))
-		if errors.Is(err, kv.ErrNotFound) {
-			err = ErrNotFound
-		}
-		if err == nil {
-			h, _, err = parseRow(value)
-		}
+		_, value, err := t.rowValue(ctx, tx, b, id)
 		if err != nil {
+			return err
+		}
+		if h, _, err = parseRow(value); err != nil {
 			return t.rowError(id, err)
 		}
 		return nil

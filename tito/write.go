@@ -3,16 +3,14 @@ package tito
 import (
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
-
-	"github.com/tito-db/tito-go/kv"
 )
 
 // WriteOptions of one write. The zero value means the defaults; nil works too.
 type WriteOptions struct {
 	// Expect, if not 0, is the revision that the row must have: otherwise the
-	// write fails with ErrStale. The Many forms do not take it.
+	// write fails with ErrStale, or ErrNotFound if there is no row. Create and
+	// the Many forms do not take it: they fail with ErrQuery.
 	Expect uint64
 }
 
@@ -21,6 +19,9 @@ type WriteOptions struct {
 // ErrDuplicate if a unique index has the values. The argument is not changed.
 // It costs one batch get and the commit.
 func (t *Table[T, ID]) Create(ctx context.Context, tx *Tx, rec *T, o *WriteOptions) (*T, error) {
+	if err := o.noExpect(); err != nil {
+		return nil, err
+	}
 	return t.writeOne(ctx, tx, rec, opCreate, o)
 }
 
@@ -57,30 +58,34 @@ func (t *Table[T, ID]) UpdateMany(ctx context.Context, tx *Tx, recs []*T, o *Wri
 // Patch reads the record with the id, lets change modify it, and stores and
 // returns the result. An error from change is returned as it is, and nothing
 // is written. It costs one get and the commit, and a batch get if a value of
-// a unique index has changed. change may write other rows through tx; if it
-// writes this one, Patch fails with ErrStale.
+// a unique index has changed. change may write other rows in the transaction;
+// if it writes this one, Patch fails with ErrStale.
 func (t *Table[T, ID]) Patch(ctx context.Context, tx *Tx, id ID, change func(rec *T) error, o *WriteOptions) (*T, error) {
 	b, err := t.bind(tx.db)
 	if err != nil {
 		return nil, err
 	}
-	key := t.rowKey(b, id)
-	value, err := tx.kv.Get(ctx, key)
-	if errors.Is(err, kv.ErrNotFound) {
-		return nil, t.rowError(id, ErrNotFound)
-	}
+	key, value, err := t.rowValue(ctx, tx, b, id)
 	if err != nil {
 		return nil, err
+	}
+	old, err := t.oldHeader(value, o)
+	if err != nil {
+		return nil, t.rowError(id, err)
 	}
 	rec, err := t.decode(key[len(b.rows):], value)
 	if err != nil {
 		return nil, err
 	}
-	writes := tx.w.writes
+	writes, size := tx.w.writes, tx.kv.Size()
 	if err := change(rec); err != nil {
 		return nil, err
 	}
-	if tx.w.writes != writes {
+	// Other Tx, joined to the same transaction, do not count in tx.w.writes, but
+	// a first write of the row makes the transaction larger. If this was not the
+	// first one, the revision tells, and looking again costs nothing.
+	written := old.meta.Revision > uint64(tx.kv.ReadVersion())
+	if written || tx.w.writes != writes || tx.kv.Size() != size {
 		if now, err := tx.kv.BatchGet(ctx, [][]byte{key}); err != nil {
 			return nil, err
 		} else if !bytes.Equal(now[0], value) {
@@ -108,11 +113,7 @@ func (t *Table[T, ID]) Delete(ctx context.Context, tx *Tx, id ID, o *WriteOption
 	if err != nil {
 		return err
 	}
-	key := t.rowKey(b, id)
-	value, err := tx.kv.Get(ctx, key)
-	if errors.Is(err, kv.ErrNotFound) {
-		return t.rowError(id, ErrNotFound)
-	}
+	key, value, err := t.rowValue(ctx, tx, b, id)
 	if err != nil {
 		return err
 	}
@@ -130,7 +131,7 @@ func (t *Table[T, ID]) DeleteMany(ctx context.Context, tx *Tx, ids []ID, o *Writ
 	if err != nil {
 		return 0, err
 	}
-	if err := o.forMany(); err != nil {
+	if err := o.noExpect(); err != nil {
 		return 0, err
 	}
 	f := fetch{at: map[string]int{}} // an id may stand twice
@@ -163,9 +164,10 @@ func (t *Table[T, ID]) DeleteMany(ctx context.Context, tx *Tx, ids []ID, o *Writ
 	return n, nil
 }
 
-func (o *WriteOptions) forMany() error {
+// noExpect is for writes that cannot expect a revision.
+func (o *WriteOptions) noExpect() error {
 	if o != nil && o.Expect != 0 {
-		return fmt.Errorf("%w: Expect is for writes of one row", ErrQuery)
+		return fmt.Errorf("%w: Expect is for writes of one row that is there", ErrQuery)
 	}
 	return nil
 }

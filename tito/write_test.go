@@ -3,6 +3,7 @@ package tito_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -40,24 +41,37 @@ func TestPatchNoticesWritesWithinIt(t *testing.T) {
 			return nil
 		},
 	} {
-		t.Run(name, func(t *testing.T) {
-			db := openDocs(t, memoryStore, nil)
-			update(t, db, func(ctx context.Context, tx *tito.Tx) {
-				_, err := docs.Create(ctx, tx, &Doc{ID: "a", Email: "1"}, nil)
-				require.NoError(t, err)
-			})
-			update(t, db, func(ctx context.Context, tx *tito.Tx) {
-				_, err := docs.Patch(ctx, tx, "a", func(d *Doc) error {
-					d.Email = "4"
-					return interfere(ctx, tx)
-				}, nil)
-				if name == "another" || name == "one that failed" {
-					require.NoError(t, err)
-				} else {
-					require.ErrorIs(t, err, tito.ErrStale)
-				}
-			})
-		})
+		for _, joined := range []bool{false, true} { // interfere in another Tx of the transaction
+			for _, written := range []bool{false, true} { // the transaction wrote the row before
+				t.Run(fmt.Sprintf("%s, joined %t, written %t", name, joined, written), func(t *testing.T) {
+					db := openDocs(t, memoryStore, nil)
+					update(t, db, func(ctx context.Context, tx *tito.Tx) {
+						_, err := docs.Create(ctx, tx, &Doc{ID: "a", Email: "1"}, nil)
+						require.NoError(t, err)
+					})
+					update(t, db, func(ctx context.Context, tx *tito.Tx) {
+						if written {
+							_, err := docs.Update(ctx, tx, &Doc{ID: "a", Email: "5"}, nil)
+							require.NoError(t, err)
+						}
+						other := tx
+						if joined {
+							other = db.Join(tx.KV())
+						}
+						_, err := docs.Patch(ctx, tx, "a", func(d *Doc) error {
+							d.Email = "4"
+							return interfere(ctx, other)
+						}, nil)
+						if name == "another" || name == "one that failed" {
+							require.NoError(t, err)
+						} else {
+							require.ErrorIs(t, err, tito.ErrStale)
+						}
+					})
+					checkStore(t, db.Store(), "", docCheck)
+				})
+			}
+		}
 	}
 }
 
@@ -160,12 +174,15 @@ func TestValidate(t *testing.T) {
 	})
 }
 
-// The Many forms take no revision, for it cannot be that of several rows.
-func TestManyTakesNoRevision(t *testing.T) {
+// The Many forms take no revision, for it cannot be that of several rows, nor
+// does Create, whose row has none.
+func TestWritesThatTakeNoRevision(t *testing.T) {
 	db := openDocs(t, memoryStore, nil)
 	o := &tito.WriteOptions{Expect: 1}
 	update(t, db, func(ctx context.Context, tx *tito.Tx) {
-		_, err := docs.CreateMany(ctx, tx, []*Doc{{ID: "a"}}, o)
+		_, err := docs.Create(ctx, tx, &Doc{ID: "a"}, o)
+		require.ErrorIs(t, err, tito.ErrQuery)
+		_, err = docs.CreateMany(ctx, tx, []*Doc{{ID: "a"}}, o)
 		require.ErrorIs(t, err, tito.ErrQuery)
 		_, err = docs.PutMany(ctx, tx, nil, o)
 		require.ErrorIs(t, err, tito.ErrQuery)

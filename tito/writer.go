@@ -37,7 +37,7 @@ func (t *Table[T, ID]) writeOne(ctx context.Context, tx *Tx, rec *T, op op, o *W
 }
 
 func (t *Table[T, ID]) writeMany(ctx context.Context, tx *Tx, recs []*T, op op, o *WriteOptions) ([]*T, error) {
-	if err := o.forMany(); err != nil {
+	if err := o.noExpect(); err != nil {
 		return nil, err
 	}
 	b, err := t.bind(tx.db)
