@@ -23,18 +23,20 @@ type build struct {
 	Before  *build `json:"-"`
 }
 
+const buildT tito.Name[build, string] = "builds"
+
 var (
 	buildByRelease = tito.Index("by_release", tito.Custom(func(b *build) release { return b.Release }), nil)
 	buildByText    = tito.Index("by_text", tito.String(func(b *build) release { return b.Release }), nil)
 	buildStranger  = tito.Index("by_text", tito.String(func(b *build) release { return b.Release }), nil)
-	buildBefore    = tito.One("before", tito.Name[build, string]("builds"), func(b *build) *string { return b.Prev },
+	buildBefore    = tito.One("before", buildT, func(b *build) *string { return b.Prev },
 		func(b, before *build) { b.Before = before })
 	builds = tito.Define(buildSchema())
 )
 
 func buildSchema() tito.Schema[build, string] {
 	return tito.Schema[build, string]{
-		Table: "builds", ID: tito.StringID(func(b *build) *string { return &b.ID }),
+		Table: buildT, ID: tito.StringID(func(b *build) *string { return &b.ID }),
 		Indexes:   tito.Indexes(buildByRelease, buildByText),
 		Relations: tito.Relations(buildBefore),
 	}
@@ -151,6 +153,21 @@ func TestOpenRefusesBrokenDefinitions(t *testing.T) {
 		"nil relation":        func(s *tito.Schema[build, string]) { s.Relations = tito.Relations[build](nil) },
 		"zero relation": func(s *tito.Schema[build, string]) {
 			s.Relations = tito.Relations[build](tito.Ref[build, build, string]{})
+		},
+		"unnamed relation": func(s *tito.Schema[build, string]) {
+			s.Relations = tito.Relations(tito.One("", buildT, func(b *build) *string { return b.Prev }, func(b, before *build) { b.Before = before }))
+		},
+		"One without id": func(s *tito.Schema[build, string]) {
+			s.Relations = tito.Relations(tito.One("before", buildT, nil, func(b, before *build) { b.Before = before }))
+		},
+		"One without set": func(s *tito.Schema[build, string]) {
+			s.Relations = tito.Relations(tito.One("before", buildT, func(b *build) *string { return b.Prev }, nil))
+		},
+		"Many without ids": func(s *tito.Schema[build, string]) {
+			s.Relations = tito.Relations(tito.Many("before", buildT, nil, func(*build, []*build) {}))
+		},
+		"Many without set": func(s *tito.Schema[build, string]) {
+			s.Relations = tito.Relations(tito.Many("before", buildT, func(*build) []string { return nil }, nil))
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -40,6 +40,9 @@ type Ref[T, U any, UID comparable] struct {
 //
 //	tito.One("team", teams, func(u *User) *int64 { return &u.TeamID }, func(u *User, t *Team) { u.Team = t })
 func One[T, U any, UID comparable](name string, target Name[U, UID], id func(*T) *UID, set func(*T, *U)) Ref[T, U, UID] {
+	if id == nil || set == nil {
+		return Ref[T, U, UID]{} // which Open reports
+	}
 	return Ref[T, U, UID]{
 		shape: newRelationShape(name, target),
 		ids: func(dst []UID, rec *T) []UID {
@@ -62,6 +65,9 @@ func One[T, U any, UID comparable](name string, target Name[U, UID], id func(*T)
 // record keeps; set is called with the rows in that order, without those that
 // do not exist. Zero ids are left out too.
 func Many[T, U any, UID comparable](name string, target Name[U, UID], ids func(*T) []UID, set func(*T, []*U)) Ref[T, U, UID] {
+	if ids == nil || set == nil {
+		return Ref[T, U, UID]{} // which Open reports
+	}
 	return Ref[T, U, UID]{
 		shape:  newRelationShape(name, target),
 		ids:    func(dst []UID, rec *T) []UID { return append(dst, ids(rec)...) },
