@@ -85,8 +85,10 @@ func (q Query[T, ID]) After(cursor string) Query[T, ID] {
 // All yields the records. A failure is yielded once, as the last element, with
 // a nil record. It reads entries as of the beginning of the walk, in chunks,
 // so memory does not grow with the result. Given a *Tx, the loop may write
-// through it: a record that no longer matches when its turn comes is left out,
-// and one of several entries that loses the entry it came at may come again.
+// through it: a record comes as it was when its chunk was read, of up to 256
+// entries, and is left out if it did not match any more then; so change one
+// that the loop may have written before with Patch, not with what All yielded.
+// A record of several entries that loses the entry it came at may come again.
 func (q Query[T, ID]) All(ctx context.Context, r Reader) iter.Seq2[*T, error] {
 	return func(yield func(*T, error) bool) {
 		stopped := false
