@@ -25,8 +25,6 @@ func (c *Controller) CommitGroup(group []*Request, apply func(passed []*Request)
 	if len(passed) == 0 {
 		return
 	}
-	c.applying.Add(1)
-	defer c.applying.Add(1)
 	if err := apply(passed); err != nil {
 		for _, r := range passed {
 			r.Version, r.Err = 0, err

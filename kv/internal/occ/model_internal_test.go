@@ -139,10 +139,7 @@ func TestModel(t *testing.T) {
 			},
 			"pin": func(t *rapid.T) {
 				x := draw(t, false)
-				v, ok := ctl.Snapshot(func() {})
-				require.True(t, ok)
-				require.Equal(t, ctl.Published(), v)
-				x.Pin(v)
+				x.Pin(ctl.Published())
 				x.pinned = true
 			},
 			"commit":        commit,

@@ -42,7 +42,6 @@ type Controller struct {
 	clock     clock
 	memory    memory
 	group     memory        // of the group being checked; empty otherwise
-	applying  atomic.Uint64 // odd while a commit is being applied
 	published atomic.Uint64 // version of the newest commit that snapshots see
 
 	register sync.Mutex // guards the list of open transactions; never held while waiting
@@ -120,19 +119,6 @@ func (c *Controller) Watermark() kv.Version {
 	return c.Published()
 }
 
-// Snapshot calls take, which must take a snapshot of the engine, and returns
-// the version of the state that it saw. It does not wait for commits: ok is
-// false if one was being applied meanwhile, and then the caller must read the
-// version from the snapshot itself. v is a lower bound of it even then, and
-// Options.Last is one always: after a crash the engine may hold a lower number
-// than what was handed out, for the same state.
-func (c *Controller) Snapshot(take func()) (v kv.Version, ok bool) {
-	before := c.applying.Load()
-	v = c.Published()
-	take()
-	return v, before%2 == 0 && c.applying.Load() == before
-}
-
 // Commit checks w for conflicts with what committed after t's snapshot, and
 // calls apply with the commit's version, which must make it visible to
 // snapshots taken from then on. Commits are applied one at a time, in version
@@ -147,8 +133,6 @@ func (c *Controller) Commit(t *Ticket, w *kv.Commit, apply func(v kv.Version) er
 	if err != nil {
 		return 0, err
 	}
-	c.applying.Add(1)
-	defer c.applying.Add(1)
 	if err := apply(v); err != nil {
 		return 0, err
 	}
