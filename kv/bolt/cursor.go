@@ -117,9 +117,14 @@ func (c *cursor) settle(k, v []byte) bool {
 	return true
 }
 
-// touch reads the end of b, as the caller is going to without the shield: if
-// a damaged page says that b extends beyond the file, it fails here.
+// touch reads a byte of each page of b, as the caller is going to without the
+// shield: if a damaged page says that b extends beyond the file, or the disk
+// does not give one of its pages, it fails here.
 func (c *cursor) touch(b []byte) {
+	const smallestPage = 4 << 10
+	for i := 0; i < len(b); i += smallestPage {
+		c.probe ^= b[i]
+	}
 	if len(b) > 0 {
 		c.probe ^= b[len(b)-1]
 	}
