@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"math"
 	"os"
 	"runtime/debug"
 
@@ -40,6 +41,8 @@ func compact(dst, src string) (err error) {
 	if err != nil {
 		return err
 	}
+	// The copy of full pages can be larger than they are, and the file than DefaultMaxSize.
+	o.MaxSize = max(o.MaxSize, int(min(2*info.Size(), math.MaxInt/2)))
 	from, _, err := openDB(src, &o)
 	if err != nil {
 		return err
