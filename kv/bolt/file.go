@@ -41,6 +41,11 @@ func openLocked(f *os.File, o *Options) (*bbolt.DB, error) {
 		return nil, err
 	}
 	if info.Size() > 0 {
+		// A process that was killed may have left a commit that can be seen and
+		// is not durable; WaitDurable promises that what was read is.
+		if err := f.Sync(); err != nil {
+			return nil, err
+		}
 		if err := check(f, info.Size(), o.Verify); err != nil {
 			return nil, err
 		}
