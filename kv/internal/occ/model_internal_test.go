@@ -1,6 +1,7 @@
 package occ
 
 import (
+	"encoding/binary"
 	"errors"
 	"slices"
 	"testing"
@@ -216,4 +217,33 @@ func TestOldestIsStillChecked(t *testing.T) {
 	require.NoError(t, commit(third, "first"))
 	require.NoError(t, commit(begin(), "last"))
 	require.Empty(t, ctl.memory.marks)
+}
+
+// TestLargeMemoryIsGivenBack: what many keys needed is not kept, also if few
+// of them are left when the last transaction that needs them ends.
+func TestLargeMemoryIsGivenBack(t *testing.T) {
+	ctl := New(Options{})
+	begin := func() *Ticket {
+		x := ctl.Begin()
+		x.Pin(ctl.Published())
+		return x
+	}
+	commit := func(x *Ticket, keys int) {
+		c := &kv.Commit{}
+		for i := range keys {
+			c.Writes = append(c.Writes, kv.Write{Key: binary.BigEndian.AppendUint32(nil, uint32(i))})
+		}
+		_, err := ctl.Commit(x, c, func(kv.Version) error { return nil })
+		require.NoError(t, err)
+	}
+	oldest := begin()
+	commit(begin(), 100_000)
+	last := begin()
+	oldest.Release()
+	commit(begin(), 1)
+	require.Len(t, ctl.memory.queue, 1, "the others are forgotten")
+	last.Release()
+	commit(begin(), 1)
+	require.Empty(t, ctl.memory.marks)
+	require.Less(t, cap(ctl.memory.queue), 10_000)
 }

@@ -260,7 +260,7 @@ func (m *memory) reset() {
 	if len(m.queue) == 0 {
 		return
 	}
-	if len(m.queue) > 1<<12 { // clearing a large map costs its capacity, each time
+	if cap(m.queue) > 1<<12 { // clearing a map that was large once costs its capacity, each time
 		m.marks, m.queue = map[uint64]mark{}, nil
 	} else {
 		clear(m.marks)
