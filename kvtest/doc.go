@@ -25,6 +25,14 @@
 // proved to be possible (Harness.Seed steers them). [Soak] runs these for as
 // long as wanted. [Differential] compares two drivers.
 //
+// # Faults and crashes
+//
+// [Faulty] wraps a driver and makes its calls fail, wait, or happen without an
+// acknowledgement, by rule; its Sweep tries a program with each of its driver
+// calls going wrong in turn. The suite does so with every driver, ends stores'
+// lives by Harness.Reopen and Harness.Crash while clients commit, and compares
+// what is left with what was acknowledged. [Kill] does that to whole processes.
+//
 // # Costs
 //
 // [Counting] wraps a driver and counts its calls: on a remote store round trips
@@ -40,7 +48,8 @@
 // harness.go is the entrance, recorder.go what a case runs against (it is why
 // the suite can be run on broken drivers, in its own tests, to see that they
 // are caught), fixture.go what cases share. The cases are in functional_*.go,
-// iterators_*.go, isolation_*.go, programs.go and histories.go;
-// suite.go lists them. program*.go are the random programs and the reference,
+// iterators_*.go, isolation_*.go, programs.go, histories.go, crashes.go,
+// faults.go and endurance.go; suite.go lists them. trail.go is the workload of
+// which crashes.go and kill.go look for traces. program*.go are the random programs and the reference,
 // internal/history is the checker of histories.
 package kvtest

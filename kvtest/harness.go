@@ -22,8 +22,9 @@ type Harness struct {
 	Reopen func(t testing.TB, s *kv.Store, o *kv.Options) (*kv.Store, error)
 
 	// Crash ends s as a crash of process and machine would, losing whatever is
-	// not durable, and opens what is left. Nil for a driver whose test cannot
-	// do that.
+	// not durable, and opens what is left. The store may be in use, about to be
+	// closed, or closed; Crash closes it, so that nobody waits for it. Nil for a
+	// driver whose test cannot do that.
 	Crash func(t testing.TB, s *kv.Store, o *kv.Options) (*kv.Store, error)
 
 	// Raw opens the engine without kv, for Benchmark. Nil measures kv alone.

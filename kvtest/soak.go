@@ -39,7 +39,7 @@ func Soak(t *testing.T, h Harness, d time.Duration) {
 // soakCases are those whose every run is another one, and that the driver can run.
 func soakCases(h Harness) []testCase {
 	var all []testCase
-	for _, c := range concat(programCases(), historyCases(), historyCases(), concurrentCases()) {
+	for _, c := range concat(programCases(), historyCases(), historyCases(), concurrentCases(), crashCases()) {
 		if c.needs&^h.offers() == 0 {
 			all = append(all, c)
 		}
