@@ -17,13 +17,17 @@ type txn struct {
 	d        *driver
 	ticket   *occ.Ticket // nil if read-only
 	snapshot *snapshot
-	buf      []byte // for keys with their prefix
+	buf      []byte   // for keys with their prefix
+	room     [64]byte // where buf begins: most keys need no allocation
 }
 
 func (t *txn) ReadVersion() kv.Version { return t.snapshot.version }
 
 // key returns the engine's form of a user's key, valid until the next call.
 func (t *txn) key(k []byte) []byte {
+	if t.buf == nil {
+		t.buf = t.room[:0]
+	}
 	t.buf = append(append(t.buf[:0], userSpace), k...)
 	return t.buf
 }
