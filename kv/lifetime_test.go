@@ -96,6 +96,35 @@ func TestCommitAfterExpiry(t *testing.T) {
 	}
 }
 
+// TestUseAfterExpiry: a write that came too late is not committed, also if its
+// error was overlooked; a function given to OnCommit runs if Commit succeeds.
+func TestUseAfterExpiry(t *testing.T) {
+	ctx := t.Context()
+	for name, write := range map[string]func(tx *kv.Txn) error{
+		"set":    func(tx *kv.Txn) error { return tx.Set([]byte("a"), []byte("1")) },
+		"delete": func(tx *kv.Txn) error { return tx.Delete([]byte("a")) },
+		"lock":   func(tx *kv.Txn) error { return tx.Lock(ctx, []byte("a")) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s, _ := openProbe(t, nil)
+				rw, ro := begin(t, s, nil), begin(t, s, &kv.TxnOptions{ReadOnly: true})
+				advance(kv.DefaultViewLifetime)
+				require.ErrorIs(t, write(rw), kv.ErrTxnTooOld)
+				require.ErrorIs(t, rw.Commit(ctx), kv.ErrTxnTooOld)
+				require.ErrorIs(t, write(ro), kv.ErrSnapshotTooOld)
+				ran := 0
+				ro.OnCommit(func() { ran++ })
+				require.NoError(t, ro.Commit(ctx), "it could not have written")
+				require.Equal(t, 1, ran)
+				ro.OnCommit(func() { ran++ })
+				require.Error(t, ro.Commit(ctx))
+				require.Equal(t, 1, ran)
+			})
+		})
+	}
+}
+
 // TestCommitUnderWayOutlivesItsDeadline: the lifetime bounds when Commit may
 // be called, not how long it takes.
 func TestCommitUnderWayOutlivesItsDeadline(t *testing.T) {

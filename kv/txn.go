@@ -364,11 +364,12 @@ func (t *Txn) discardAfter(number int) bool {
 // goroutine that commits and in order of registration. It does not run after
 // a rollback, a failed commit or ErrCommitUnknown.
 func (t *Txn) OnCommit(fn func()) {
-	if t.enterAny() != nil {
-		return // ended: there is no commit to wait for
-	}
+	t.mu.Lock()
 	defer t.unlock()
-	t.onCommit = append(t.onCommit, fn)
+	t.finishDoomed()
+	if t.ended == nil || t.expiredClean { // else there is no commit to wait for
+		t.onCommit = append(t.onCommit, fn)
+	}
 }
 
 // SetDurability chooses the durability of this transaction's commit.
@@ -393,7 +394,8 @@ func (t *Txn) SetDurability(d Durability) error {
 //   - ErrCommitUnknown: see there. A context that ends during Commit gives
 //     this error if the engine could not say what became of the commit.
 //
-// A transaction that wrote and locked nothing always commits.
+// A transaction that wrote and locked nothing, and did not try to after its
+// lifetime, always commits.
 func (t *Txn) Commit(ctx context.Context) error {
 	if t.managed {
 		return ErrManaged
@@ -477,16 +479,23 @@ func (t *Txn) enter(ctx context.Context) error {
 	return t.enterAny()
 }
 
-// enterWrite begins an operation that changes the write set.
+// enterWrite begins an operation that changes the write set. If it comes too
+// late Commit fails too, so that nobody who overlooks the error takes the
+// write for committed.
 func (t *Txn) enterWrite() error {
-	if t.readOnly {
-		if err := t.enterAny(); err != nil {
-			return err
-		}
-		t.unlock()
-		return ErrReadOnly
+	t.mu.Lock()
+	t.finishDoomed()
+	err := t.ended
+	switch {
+	case err != nil:
+		t.expiredClean = t.expiredClean && t.readOnly
+	case t.readOnly:
+		err = ErrReadOnly
 	}
-	return t.enterAny()
+	if err != nil {
+		t.unlock()
+	}
+	return err
 }
 
 func (t *Txn) enterAny() error {
