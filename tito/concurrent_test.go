@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -214,6 +215,54 @@ func TestConflictingWrites(t *testing.T) {
 				})
 			}
 		}
+	})
+}
+
+// Two transactions each read a row, lock it, and write the one that the other
+// has read: whichever commits first, the other conflicts, also if the row is
+// not there yet. Without the lock both commit, which is write skew.
+func TestLockPreventsWriteSkew(t *testing.T) {
+	stores(t, func(t *testing.T, open openStore) {
+		ctx := context.Background()
+		for _, there := range []bool{false, true} {
+			for _, lock := range []bool{false, true} {
+				for first := range 2 {
+					db := openDocs(t, open, nil)
+					ids := []string{"a", "b"}
+					if there {
+						update(t, db, func(ctx context.Context, tx *tito.Tx) {
+							_, err := docs.CreateMany(ctx, tx, []*Doc{{ID: "a", Email: "a"}, {ID: "b", Email: "b"}}, nil)
+							require.NoError(t, err)
+						})
+					}
+					var txns [2]*tito.Tx
+					for i := range txns {
+						tx, err := db.Begin(ctx, nil)
+						require.NoError(t, err)
+						_, err = docs.GetMany(ctx, tx, ids)
+						require.NoError(t, err)
+						if lock {
+							require.NoError(t, docs.Lock(ctx, tx, ids[1-i]))
+						}
+						_, err = docs.Put(ctx, tx, &Doc{ID: ids[i], Email: ids[i], Note: "written"}, nil)
+						require.NoError(t, err)
+						txns[i] = tx
+					}
+					require.NoError(t, txns[first].Commit(ctx))
+					if err := txns[1-first].Commit(ctx); lock {
+						require.ErrorIs(t, err, kv.ErrConflict)
+					} else {
+						require.NoError(t, err)
+					}
+				}
+			}
+		}
+		db := openDocs(t, open, nil)
+		require.ErrorIs(t, db.View(ctx, func(tx *tito.Tx) error { return docs.Lock(ctx, tx, "a") }), kv.ErrReadOnly)
+		update(t, db, func(ctx context.Context, tx *tito.Tx) {
+			require.ErrorIs(t, people.Lock(ctx, tx, "a"), tito.ErrNotRegistered)
+			require.ErrorIs(t, docs.Lock(ctx, tx, strings.Repeat("a", 3000)), kv.ErrKeyTooLarge)
+		})
 	})
 }
 

@@ -164,6 +164,23 @@ func (t *Table[T, ID]) DeleteMany(ctx context.Context, tx *Tx, ids []ID, o *Writ
 	return n, nil
 }
 
+// Lock makes the commit fail with kv.ErrConflict if another transaction writes
+// a row with one of the ids meanwhile, whether there is one now or not, and makes
+// the other's fail if this one commits first; see kv.Txn.Lock. It is for rows
+// that were read, not written, and that the transaction's writes depend on. It
+// costs nothing beyond the commit.
+func (t *Table[T, ID]) Lock(ctx context.Context, tx *Tx, ids ...ID) error {
+	b, err := t.bind(tx.db)
+	if err != nil {
+		return err
+	}
+	keys := make([][]byte, len(ids))
+	for i, id := range ids {
+		keys[i] = t.rowKey(b, id)
+	}
+	return tx.kv.Lock(ctx, keys...)
+}
+
 // noExpect is for writes that cannot expect a revision.
 func (o *WriteOptions) noExpect() error {
 	if o != nil && o.Expect != 0 {
