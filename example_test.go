@@ -46,7 +46,10 @@ func Example() {
 		log.Fatal(err)
 	}
 	for u, err := range Users.Where(byRole.Eq("admin")).All(ctx, db) {
-		fmt.Println(u.Email, err)
+		if err != nil {
+			log.Fatal(err)
+		}
+		fmt.Println(u.Email)
 	}
-	// Output: ada@example.com <nil>
+	// Output: ada@example.com
 }

@@ -34,7 +34,8 @@ var (
 	// ErrIDChanged: the function given to Patch changed the record's id.
 	ErrIDChanged = errors.New("tito: patch changed the id")
 
-	// ErrInvalid: Schema.Validate refused the record, whose error is wrapped too.
+	// ErrInvalid: Schema.Validate refused the record, and its error is wrapped
+	// too; or the record is nil, or has text that the codec cannot hold.
 	ErrInvalid = errors.New("tito: invalid record")
 
 	// ErrTooManyEntries: a record has more entries in one index than
@@ -62,7 +63,8 @@ var (
 	// ErrNotRegistered: the table was not given to Open.
 	ErrNotRegistered = errors.New("tito: table is not part of this database")
 
-	// ErrQuery: the query contradicts itself or its table.
+	// ErrQuery: the query contradicts itself or its table, or the options of a
+	// write do not fit it.
 	ErrQuery = errors.New("tito: invalid query")
 
 	// ErrBadCursor: the page cursor is not one that this query gave out.

@@ -107,7 +107,10 @@ func ExampleDefine() {
 		log.Fatal(err)
 	}
 	for c, err := range cities.Where(bySize.At("pt")).All(ctx, db) {
-		fmt.Println(c.Name, err)
+		if err != nil {
+			log.Fatal(err)
+		}
+		fmt.Println(c.Name)
 	}
 	err = db.Update(ctx, func(tx *tito.Tx) error {
 		_, err := cities.Create(ctx, tx, &City{ID: 4}, nil)
@@ -115,8 +118,8 @@ func ExampleDefine() {
 	})
 	fmt.Println(err)
 	// Output:
-	// Lisbon <nil>
-	// Porto <nil>
+	// Lisbon
+	// Porto
 	// table "cities", row 4: tito: invalid record: a city has a name
 }
 
