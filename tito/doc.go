@@ -40,7 +40,8 @@
 // # Guarantees
 //
 // Rows, entries and relations of one transaction commit together or not at
-// all, under the isolation that package kv describes. A row keeps the list of
+// all, under the isolation that package kv describes; [Table.Lock] prevents write
+// skew between rows. A row keeps the list of
 // its own entries, so a write removes exactly those that are there and changes
 // only the difference. A write checks everything before it writes anything;
 // after an error that could leave part of it (kv.ErrTxnTooLarge) the

@@ -309,3 +309,41 @@ func ExampleTable_Get() {
 	// 3 table "accounts", row ada: tito: row not found
 	// <nil>
 }
+
+// Two accounts together must not fall below zero. The one that is only read is
+// locked, so that nobody can take from it at the same time.
+func ExampleTable_Lock() {
+	ctx := context.Background()
+	db := openAccounts(ctx)
+	err := db.Update(ctx, func(tx *tito.Tx) error {
+		_, err := accounts.CreateMany(ctx, tx, []*Account{{ID: "a", Email: "a@x", Balance: 10}, {ID: "b", Email: "b@x"}}, nil)
+		return err
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	err = db.Update(ctx, func(tx *tito.Tx) error {
+		reserve, err := accounts.Get(ctx, tx, "a")
+		if err != nil {
+			return err
+		}
+		if err := accounts.Lock(ctx, tx, "a"); err != nil {
+			return err
+		}
+		b, err := accounts.Patch(ctx, tx, "b", func(b *Account) error {
+			if b.Balance-7+reserve.Balance < 0 {
+				return errors.New("not enough")
+			}
+			b.Balance -= 7
+			return nil
+		}, nil)
+		if err == nil {
+			fmt.Println(b.Balance)
+		}
+		return err
+	})
+	fmt.Println(err)
+	// Output:
+	// -7
+	// <nil>
+}
