@@ -111,7 +111,10 @@ func viewLifetime(f *fixture) {
 		require.True(f, cursor.Next(f.ctx))
 		f.pass(1)
 		f.allFail(tx, cursor, sp, kv.ErrSnapshotTooOld)
+		ran := false
+		tx.OnCommit(func() { ran = true })
 		f.commit(tx) // a read-only commit never fails
+		require.True(f, ran)
 		require.Equal(f, tx.ReadVersion(), tx.CommitVersion())
 	}
 }

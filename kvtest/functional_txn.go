@@ -73,7 +73,9 @@ func (f *fixture) allFail(tx *kv.Txn, c *kv.Cursor, sp *kv.Savepoint, want error
 		f.fails(tx.RollbackTo(sp), want)
 		f.fails(tx.SetDurability(kv.Sync), want)
 	}
-	tx.OnCommit(func() { f.Errorf("OnCommit of a transaction that had ended") })
+	if !errors.Is(want, kv.ErrSnapshotTooOld) { // a view that is too old still commits
+		tx.OnCommit(func() { f.Errorf("OnCommit of a transaction that had ended") })
+	}
 	require.Zero(f, tx.Size())
 }
 
