@@ -40,13 +40,12 @@
 // # Guarantees
 //
 // Rows, entries and relations of one transaction commit together or not at
-// all, under the isolation that package kv describes; [Table.Lock] prevents write
-// skew between rows. A row keeps the list of
-// its own entries, so a write removes exactly those that are there and changes
-// only the difference. A write checks everything before it writes anything;
-// after an error that could leave part of it (kv.ErrTxnTooLarge) the
-// transaction cannot commit. A row that cannot be decoded is an error that
-// names table and id; it is never left out.
+// all, under the isolation that package kv describes; [Table.Lock] prevents
+// write skew between rows. A row keeps the list of its own entries, so a write
+// removes exactly those that are there and changes only the difference. A write
+// checks everything before it writes anything; after an error that could leave
+// part of it (kv.ErrTxnTooLarge) the transaction cannot commit. A row that
+// cannot be decoded is an error that names table and id; it is never left out.
 //
 // # Costs
 //

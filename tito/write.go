@@ -57,9 +57,10 @@ func (t *Table[T, ID]) UpdateMany(ctx context.Context, tx *Tx, recs []*T, o *Wri
 
 // Patch reads the record with the id, lets change modify it, and stores and
 // returns the result. An error from change is returned as it is, and nothing
-// is written. It costs one get and the commit, and a batch get if a value of
-// a unique index has changed. change may write other rows in the transaction;
-// if it writes this one, Patch fails with ErrStale.
+// is written; change is not called for a row whose revision is not the expected
+// one. It costs one get and the commit, and a batch get if a value of a unique
+// index has changed. change may write other rows in the transaction; if it
+// writes this one, Patch fails with ErrStale.
 func (t *Table[T, ID]) Patch(ctx context.Context, tx *Tx, id ID, change func(rec *T) error, o *WriteOptions) (*T, error) {
 	b, err := t.bind(tx.db)
 	if err != nil {

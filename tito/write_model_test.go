@@ -272,6 +272,8 @@ func (p *docProgram) write(t *rapid.T, tx *tito.Tx, state naive) {
 		switch {
 		case old == nil:
 			require.ErrorIs(t, err, tito.ErrNotFound)
+		case o.Expect != 0 && o.Expect != old.Meta.Revision:
+			require.ErrorIs(t, err, tito.ErrStale, "before the function is called")
 		case part == "fail":
 			require.Equal(t, failure, err)
 		case part == "id":
