@@ -73,6 +73,14 @@ type Options struct {
 	Wrap func(Driver) Driver
 }
 
+// Validate returns an error that wraps ErrOptions if a field is out of range.
+// NewStore checks too; a driver that keeps something of the options in a new
+// store calls it before.
+func (o *Options) Validate() error {
+	_, err := o.withDefaults()
+	return err
+}
+
 // withDefaults returns a copy of o with every zero field set, or an error that
 // wraps ErrOptions.
 func (o *Options) withDefaults() (Options, error) {

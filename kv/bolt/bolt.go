@@ -51,13 +51,14 @@ func (o *Options) withDefaults() (Options, error) {
 	if c.LockTimeout == 0 {
 		c.LockTimeout = DefaultLockTimeout
 	}
+	if err := c.Options.Validate(); err != nil {
+		return c, err
+	}
 	switch {
 	case c.MaxSize < MinMaxSize:
 		return c, fmt.Errorf("%w: MaxSize is below %d", kv.ErrOptions, MinMaxSize)
 	case c.LockTimeout < 0:
 		return c, fmt.Errorf("%w: LockTimeout is negative", kv.ErrOptions)
-	case c.TxnLifetime < 0: // kv checks it too, but after a new store has kept it
-		return c, fmt.Errorf("%w: TxnLifetime is negative", kv.ErrOptions)
 	}
 	return c, nil
 }

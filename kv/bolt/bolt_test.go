@@ -495,3 +495,12 @@ func TestGrowthEnds(t *testing.T) {
 	}
 	require.LessOrEqual(t, size(t, file), 2*live)
 }
+
+// TestInvalidOptionsLeaveNothing: what kv refuses is refused before a new
+// store exists that has kept some of it.
+func TestInvalidOptionsLeaveNothing(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "new")
+	_, err := bolt.Open(file, &bolt.Options{Options: kv.Options{TxnLifetime: time.Hour, MaxAttempts: -1}})
+	require.ErrorIs(t, err, kv.ErrOptions)
+	require.NoFileExists(t, file)
+}

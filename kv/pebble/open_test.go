@@ -427,3 +427,12 @@ func TestLogger(t *testing.T) {
 	require.Contains(t, log.String(), "level=ERROR")
 	require.Contains(t, log.String(), "no space left on device")
 }
+
+// TestInvalidOptionsLeaveNothing: what kv refuses is refused before a new
+// store exists that has kept some of it.
+func TestInvalidOptionsLeaveNothing(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "new")
+	_, err := pebble.Open(dir, &pebble.Options{Options: kv.Options{TxnLifetime: time.Hour, MaxAttempts: -1}})
+	require.ErrorIs(t, err, kv.ErrOptions)
+	require.NoDirExists(t, dir)
+}

@@ -61,13 +61,14 @@ func (o *Options) withDefaults() (Options, error) {
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}
+	if err := c.Options.Validate(); err != nil {
+		return c, err
+	}
 	switch {
 	case c.CacheSize < 0:
 		return c, fmt.Errorf("%w: CacheSize is negative", kv.ErrOptions)
 	case c.MemTableSize < MinMemTableSize || c.MemTableSize > MaxMemTableSize:
 		return c, fmt.Errorf("%w: MemTableSize is not within %d to %d", kv.ErrOptions, MinMemTableSize, MaxMemTableSize)
-	case c.TxnLifetime < 0: // kv checks it too, but after a new store has kept it
-		return c, fmt.Errorf("%w: TxnLifetime is negative", kv.ErrOptions)
 	}
 	return c, nil
 }
