@@ -20,6 +20,7 @@ func TestReadmeShowsTheExample(t *testing.T) {
 	require.True(t, ok, "the README has Go code")
 	shown, _, ok = strings.Cut(shown, "```\n")
 	require.True(t, ok)
-	declarations := string(example)[strings.Index(string(example), "type User struct"):]
+	_, declarations, ok := strings.Cut(string(example), "\n)\n\n") // after the imports
+	require.True(t, ok)
 	require.Equal(t, declarations, shown)
 }

@@ -250,7 +250,8 @@ func (s *Store) reap() {
 }
 
 // Close waits for calls that are under way in the engine, fails all other open
-// transactions with ErrClosed, and releases the engine. Every later use of the
+// transactions with ErrClosed, and releases the engine; acknowledged commits,
+// NoSync ones too, are durable then. Every later use of the
 // store, its transactions and cursors is an error that wraps ErrClosed (or
 // ErrTxnDone for transactions that had ended), never a panic. The second Close
 // returns ErrClosed.

@@ -330,7 +330,7 @@ func (s *search[T, ID]) unique() bool {
 		s.q.cond.exact != len(s.q.cond.index.columns) {
 		return false
 	}
-	return !(s.index.nullable && hasNull(s.spans[0].start))
+	return !s.index.nullable || !hasNull(s.spans[0].start)
 }
 
 // lookUp answers a query for which unique holds.

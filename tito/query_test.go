@@ -116,14 +116,17 @@ func TestAllLeftEarly(t *testing.T) {
 	ctx := context.Background()
 	store, calls := countedStore(t)
 	db := openThings(t, store, nil, 10)
-	for range things.Scan().All(ctx, db) {
+	for _, err := range things.Scan().All(ctx, db) {
+		require.NoError(t, err)
 		break
 	}
-	for range things.Where(thingByTagDesc).Keys(ctx, db) {
+	for _, err := range things.Where(thingByTagDesc).Keys(ctx, db) {
+		require.NoError(t, err)
 		break
 	}
 	require.Panics(t, func() {
-		for range things.Where(thingByTagDesc).All(ctx, db) {
+		for _, err := range things.Where(thingByTagDesc).All(ctx, db) {
+			require.NoError(t, err)
 			panic("in the loop")
 		}
 	})

@@ -251,7 +251,7 @@ func (c *cursor) fromTop() bool {
 func (c *cursor) move(key string, inclusive bool) bool {
 	i, found := slices.BinarySearch(c.t.e.keys, key)
 	switch {
-	case c.reverse && !(found && inclusive):
+	case c.reverse && (!found || !inclusive):
 		i--
 	case !c.reverse && found && !inclusive:
 		i++

@@ -3,6 +3,7 @@ package keyenc_test
 import (
 	"bytes"
 	"cmp"
+	"errors"
 	"fmt"
 	"math"
 	"testing"
@@ -77,7 +78,7 @@ func decodeValue(b []byte) (v any, rest []byte, err error) {
 	case keyenc.KindBool:
 		return wrap(keyenc.DecodeBool(b))
 	case keyenc.KindInt:
-		if i, rest, err := keyenc.DecodeInt(b); err != keyenc.ErrRange {
+		if i, rest, err := keyenc.DecodeInt(b); !errors.Is(err, keyenc.ErrRange) {
 			return i, rest, err
 		}
 		return wrap(keyenc.DecodeUint(b))

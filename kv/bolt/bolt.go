@@ -51,7 +51,8 @@ func (o *Options) withDefaults() (Options, error) {
 	if c.LockTimeout == 0 {
 		c.LockTimeout = DefaultLockTimeout
 	}
-	if err := c.Options.Validate(); err != nil {
+	common := &c.Options
+	if err := common.Validate(); err != nil {
 		return c, err
 	}
 	switch {

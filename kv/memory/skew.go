@@ -135,18 +135,18 @@ func (d *detector) add(f *footprint) *WriteSkew {
 	return skew
 }
 
-// before tells whether f, which committed later, must come after old.
-func (old *footprint) before(f *footprint) (key []byte, missed, ok bool) {
-	for _, w := range f.writes {
-		if _, found := slices.BinarySearchFunc(old.writes, w, bytes.Compare); found {
+// before tells whether later, which committed after f, must come after it.
+func (f *footprint) before(later *footprint) (key []byte, missed, ok bool) {
+	for _, w := range later.writes {
+		if _, found := slices.BinarySearchFunc(f.writes, w, bytes.Compare); found {
 			return w, false, true
 		}
-		if old.saw(w) {
-			return w, old.commit > f.read, true
+		if f.saw(w) {
+			return w, f.commit > later.read, true
 		}
 	}
-	if old.commit <= f.read {
-		if key := f.sawAny(old.writes); key != nil {
+	if f.commit <= later.read {
+		if key := later.sawAny(f.writes); key != nil {
 			return key, false, true
 		}
 	}

@@ -61,7 +61,8 @@ func (o *Options) withDefaults() (Options, error) {
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}
-	if err := c.Options.Validate(); err != nil {
+	common := &c.Options
+	if err := common.Validate(); err != nil {
 		return c, err
 	}
 	switch {
