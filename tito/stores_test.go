@@ -1,11 +1,13 @@
 package tito_test
 
 import (
+	"path/filepath"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/tito-db/tito-go/kv"
+	"github.com/tito-db/tito-go/kv/bolt"
 	"github.com/tito-db/tito-go/kv/memory"
 	"github.com/tito-db/tito-go/kv/pebble"
 )
@@ -16,7 +18,7 @@ type openStore func(t testing.TB, o *kv.Options) *kv.Store
 // stores runs fn as a subtest for each driver.
 func stores(t *testing.T, fn func(t *testing.T, open openStore)) {
 	t.Helper()
-	for name, open := range map[string]openStore{"memory": memoryStore, "pebble": pebbleStore} {
+	for name, open := range map[string]openStore{"memory": memoryStore, "pebble": pebbleStore, "bolt": boltStore} {
 		t.Run(name, func(t *testing.T) { fn(t, open) })
 	}
 }
@@ -44,6 +46,18 @@ func pebbleStore(t testing.TB, o *kv.Options) *kv.Store {
 		all.Durability = kv.NoSync
 	}
 	s, err := pebble.Open(t.TempDir(), &all)
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, s.Close()) })
+	return s
+}
+
+func boltStore(t testing.TB, o *kv.Options) *kv.Store {
+	t.Helper()
+	var all bolt.Options
+	if o != nil {
+		all.Options = *o
+	}
+	s, err := bolt.Open(filepath.Join(t.TempDir(), "store"), &all)
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, s.Close()) })
 	return s
