@@ -13,7 +13,7 @@ import (
 )
 
 var (
-	soakFor    = flag.Duration("soak", 3*time.Second, "how long TestSoak runs in all")
+	soakFor    = flag.Duration("soak", 30*time.Second, "how long TestSoak runs in all")
 	soakDriver = flag.String("driver", "all", "the driver that TestSoak runs on: memory, pebble, bolt or all")
 	soakSeed   = flag.Uint64("seed", 0, "the seed of TestSoak; 0 draws one")
 )
