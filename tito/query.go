@@ -375,12 +375,25 @@ func (s *search[T, ID]) rows(ctx context.Context, refs []ref) ([]ref, error) {
 	if s.index == nil { // the refs are the rows
 		return refs, nil
 	}
-	keys := make([][]byte, len(refs))
+	keys := make([][]byte, 0, len(refs))
+	at := make([]int, len(refs)) // each one's row in keys
+	var seen map[string]int      // the same, by primary key
+	if s.repeats {
+		seen = make(map[string]int, len(refs))
+	}
 	buf := make([]byte, 0, len(refs)*(len(s.b.rows)+24))
 	for i := range refs {
+		at[i] = len(keys)
+		if seen != nil {
+			if first, ok := seen[string(refs[i].pk)]; ok {
+				at[i] = first
+				continue
+			}
+			seen[string(refs[i].pk)] = at[i]
+		}
 		n := len(buf)
 		buf = append(append(buf, s.b.rows...), refs[i].pk...)
-		keys[i] = buf[n:len(buf):len(buf)]
+		keys = append(keys, buf[n:len(buf):len(buf)])
 	}
 	values, err := s.get(ctx, keys)
 	if err != nil {
@@ -389,7 +402,7 @@ func (s *search[T, ID]) rows(ctx context.Context, refs []ref) ([]ref, error) {
 	kept := refs[:0]
 	var stale []ref
 	for i, r := range refs {
-		r.row = values[i]
+		r.row = values[at[i]]
 		has, first, err := s.judge(&r)
 		if err != nil {
 			return nil, s.q.table.keyError(r.pk, err)
