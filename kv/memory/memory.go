@@ -23,8 +23,8 @@ type Options struct {
 	// OnWriteSkew, if set, is called when a commit completes a write skew:
 	// when transactions that have all committed could not have run one after
 	// the other. A unit test that sets it finds a missing Lock. It is called
-	// before that Commit returns, on its goroutine. Commits become slower and
-	// go one at a time.
+	// before that Commit returns, on its goroutine, so perhaps on several at
+	// once. Commits become slower and go one at a time.
 	OnWriteSkew func(*WriteSkew)
 }
 

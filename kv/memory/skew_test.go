@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -18,7 +19,12 @@ import (
 // detecting returns a store and the skews that it reports.
 func detecting(t require.TestingT) (*kv.Store, *[]*memory.WriteSkew) {
 	skews := new([]*memory.WriteSkew)
-	s, err := memory.Open(&memory.Options{OnWriteSkew: func(w *memory.WriteSkew) { *skews = append(*skews, w) }})
+	var mu sync.Mutex
+	s, err := memory.Open(&memory.Options{OnWriteSkew: func(w *memory.WriteSkew) {
+		mu.Lock()
+		defer mu.Unlock()
+		*skews = append(*skews, w)
+	}})
 	require.NoError(t, err)
 	return s, skews
 }
