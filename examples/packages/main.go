@@ -1,7 +1,7 @@
 // Command packages loads a Debian package index into Tito, and queries it.
 //
-//	apt-cache dumpavail | go run ./examples/packages -store pebble:/tmp/packages -
-//	go run ./examples/packages -store pebble:/tmp/packages query section=games 'size>=100000000'
+//	apt-cache dumpavail | go run ./examples/packages -store pebble:packages.db -
+//	go run ./examples/packages -store pebble:packages.db query section=games 'size>=100000000'
 //
 // Read model.go first: what is stored, and its indexes. Then load.go and
 // query.go.
