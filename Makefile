@@ -5,7 +5,7 @@ COUNT ?= 6
 PKG ?= ./...
 
 .DEFAULT_GOAL := help
-.PHONY: help check test race lint vuln bench fuzz examples tidy
+.PHONY: help check test race lint vuln bench kill soak fuzz examples tidy
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -27,6 +27,12 @@ vuln: ## known vulnerabilities in what the module uses
 
 bench: ## benchmarks, for benchstat (BENCH=regexp COUNT=6 PKG=./kv/...)
 	go test -run '^$$' -bench '$(BENCH)' -benchmem -count $(COUNT) $(PKG)
+
+kill: ## kill processes at work on the file drivers (KILLS=200)
+	.ci/run kill
+
+soak: ## everything at once on every driver (SOAK=1m)
+	.ci/run soak
 
 fuzz: ## each fuzz target for a short while (FUZZTIME=10s)
 	.ci/run fuzz

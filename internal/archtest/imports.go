@@ -23,8 +23,8 @@ type rule struct {
 // Tests may import more: see testMay. Only tests and programs import a driver:
 // see Imports.
 var rules = []rule{ // immutable
-	{dir: "kv", module: []string{"kv/internal/..."}, vendors: []string{"github.com/tidwall/btree"}},
-	{dir: "kv/internal/...", module: []string{"kv", "kv/internal/..."}, vendors: []string{"github.com/tidwall/btree"}},
+	{dir: "kv", module: []string{"kv/internal/..."}},
+	{dir: "kv/internal/...", module: []string{"kv", "kv/internal/..."}},
 
 	// Drivers know kv and one engine each, never one another.
 	{dir: "kv/memory/...", module: []string{"kv", "kv/internal/...", "kv/memory/..."}},

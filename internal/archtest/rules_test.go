@@ -44,10 +44,9 @@ func TestImports(t *testing.T) {
 	}{
 		{"kv/a.go", "kv", "context", ""},
 		{"kv/a.go", "kv", "unsafe", ""},
-		{"kv/a.go", "kv", "github.com/tidwall/btree", ""},
 		{"kv/a.go", "kv", "./kv/internal/cow", ""},
 		{"kv/a.go", "kv", "github.com/google/uuid", "third parties"},
-		{"kv/a.go", "kv", "github.com/tidwall/btreemap", "third parties"},
+		{"kv/a.go", "kv", "github.com/tidwall/btree", "third parties"},
 		{"kv/a.go", "kv", "golang.org/x/sync/errgroup", "third parties"},
 		{"kv/a.go", "kv", "./kv/memory", "of this module"},
 		{"kv/a.go", "kv", "./tito", "of this module"},
