@@ -132,6 +132,9 @@ func (w *Worker) fetchLanes(ctx context.Context, lanes []wanted) error {
 		}
 	}
 	for _, l := range lanes {
+		if l.n == 0 {
+			continue
+		}
 		events := make([]*Event, l.n)
 		size := 0
 		for i := range events {
