@@ -17,7 +17,9 @@ const (
 // wanted is a lane that the fetcher holds, and how many of its events to read.
 type wanted struct {
 	*lane
-	n int
+	n    int
+	upTo uint64 // the lane's head, which may rise meanwhile
+	left bool   // claim has put the lane to wait: it is the fetcher's no longer
 }
 
 // fetchLoop claims partitions and reads their events, for many of them at once.
@@ -31,7 +33,7 @@ func (w *Worker) fetchLoop(ctx context.Context) {
 		w.mu.Lock()
 		for _, l := range lanes {
 			switch {
-			case l.state != laneHeld: // put to wait already
+			case l.left:
 			case err != nil:
 				w.restAfter(l.lane, jitter(w.q.opts.MaxPoll))
 			default:
@@ -75,6 +77,9 @@ func (w *Worker) nextFetch(ctx context.Context) []wanted {
 			continue
 		}
 		budget := min(maxFetch, w.s.MaxInFlight-w.inFlight)
+		if budget < w.s.MaxInFlight/4 && budget < maxFetch {
+			budget = 0 // a fetch for each event that is done would cost as much as many events' does
+		}
 		for budget > 0 && w.bytes < maxInFlightBytes && w.fetch.len() > 0 {
 			l := w.fetch.pop()
 			if l.lost || !l.mine || l.head <= l.done {
@@ -83,7 +88,7 @@ func (w *Worker) nextFetch(ctx context.Context) []wanted {
 			}
 			l.state = laneHeld
 			n := min(per, budget, int(min(l.head-l.done, maxFetch)))
-			lanes = append(lanes, wanted{l, n})
+			lanes = append(lanes, wanted{lane: l, n: n, upTo: l.head})
 			budget -= n
 		}
 		if lanes != nil {
@@ -100,11 +105,11 @@ func (w *Worker) fetchLanes(ctx context.Context, lanes []wanted) error {
 	var keys [][]byte
 	for i := range lanes {
 		l := &lanes[i]
-		if l.state != laneHeld || l.head <= l.done { // claiming has told that there is nothing to do
+		if l.left || l.upTo <= l.done { // claiming has told that there is nothing to do
 			l.n = 0
 			continue
 		}
-		l.n = min(l.n, int(min(l.head-l.done, maxFetch)))
+		l.n = min(l.n, int(min(l.upTo-l.done, maxFetch)))
 		for seq := l.done + 1; seq <= l.done+uint64(l.n); seq++ {
 			keys = append(keys, appendEvent(w.keys.events[:len(w.keys.events):len(w.keys.events)], l.partition, seq))
 		}
@@ -130,6 +135,9 @@ func (w *Worker) fetchLanes(ctx context.Context, lanes []wanted) error {
 		}
 	}
 	for _, l := range lanes {
+		if l.n == 0 {
+			continue
+		}
 		events := make([]*Event, l.n)
 		size := 0
 		for i := range events {
@@ -156,9 +164,9 @@ func (w *Worker) fetchLanes(ctx context.Context, lanes []wanted) error {
 // when its owner died.
 func (w *Worker) carefulWindow() uint64 {
 	if w.s.batches() {
-		return uint64(max(w.s.BatchSize, maxRunAhead))
+		return uint64(maxRunAhead + w.s.BatchSize)
 	}
-	return maxRunAhead
+	return maxRunAhead + 1
 }
 
 // claim makes this worker the owner of those lanes that have none of its tokens.
@@ -168,11 +176,11 @@ func (w *Worker) carefulWindow() uint64 {
 // Nothing depends on that: whoever takes a partition writes a new token, and
 // what its former owner still has in hand fails, since it demands its own.
 func (w *Worker) claim(ctx context.Context, lanes []wanted) error {
-	var unowned []*lane
+	var unowned []*wanted
 	var partitions []int
-	for _, l := range lanes {
-		if l.token == (token{}) {
-			unowned, partitions = append(unowned, l.lane), append(partitions, l.partition)
+	for i := range lanes {
+		if l := &lanes[i]; l.token == (token{}) {
+			unowned, partitions = append(unowned, l), append(partitions, l.partition)
 		}
 	}
 	if len(unowned) == 0 {
@@ -194,7 +202,7 @@ func (w *Worker) claim(ctx context.Context, lanes []wanted) error {
 			if cp.owner == tokens[i] {
 				continue // an earlier run committed after all
 			}
-			if busy[i] = w.defers(l, cp.owner, now); busy[i] {
+			if busy[i] = w.defers(l.lane, cp.owner, now); busy[i] {
 				continue
 			}
 			if cp.owner != (token{}) && cp.owner.member() != w.q.id {
@@ -222,8 +230,8 @@ func (w *Worker) claim(ctx context.Context, lanes []wanted) error {
 			if l.busyOwner != cp.owner {
 				l.busyOwner, l.busySince = cp.owner, now
 			}
-			if l.head > l.done {
-				w.restAfter(l, jitter(w.q.opts.MaxPoll))
+			if l.left = l.upTo > l.done; l.left {
+				w.restAfter(l.lane, jitter(w.q.opts.MaxPoll))
 			}
 			continue
 		}
@@ -233,7 +241,8 @@ func (w *Worker) claim(ctx context.Context, lanes []wanted) error {
 			l.careful = cp.floor + w.carefulWindow()
 		}
 		if d := cp.retry.remaining(now); d > 0 {
-			w.restAfter(l, d)
+			l.left = true
+			w.restAfter(l.lane, d)
 		}
 	}
 	return nil
