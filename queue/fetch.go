@@ -17,7 +17,8 @@ const (
 // wanted is a lane that the fetcher holds, and how many of its events to read.
 type wanted struct {
 	*lane
-	n int
+	n     int
+	waits bool // it was put to wait, and is not the fetcher's any more
 }
 
 // fetchLoop claims partitions and reads their events, for many of them at once.
@@ -31,7 +32,7 @@ func (w *Worker) fetchLoop(ctx context.Context) {
 		w.mu.Lock()
 		for _, l := range lanes {
 			switch {
-			case l.state != laneHeld: // put to wait already
+			case l.waits:
 			case err != nil:
 				w.restAfter(l.lane, jitter(w.q.opts.MaxPoll))
 			default:
@@ -83,7 +84,7 @@ func (w *Worker) nextFetch(ctx context.Context) []wanted {
 			}
 			l.state = laneHeld
 			n := min(per, budget, int(min(l.head-l.done, maxFetch)))
-			lanes = append(lanes, wanted{l, n})
+			lanes = append(lanes, wanted{lane: l, n: n})
 			budget -= n
 		}
 		if lanes != nil {
@@ -97,14 +98,21 @@ func (w *Worker) fetchLanes(ctx context.Context, lanes []wanted) error {
 	if err := w.claim(ctx, lanes); err != nil {
 		return err
 	}
-	var keys [][]byte
-	for i := range lanes {
+	w.mu.Lock()
+	for i := range lanes { // claiming may have told that there is less to do, or nothing
 		l := &lanes[i]
-		if l.state != laneHeld || l.head <= l.done { // claiming has told that there is nothing to do
+		if l.waits || l.head <= l.done {
 			l.n = 0
+		} else {
+			l.n = int(min(uint64(l.n), l.head-l.done))
+		}
+	}
+	w.mu.Unlock()
+	var keys [][]byte
+	for _, l := range lanes {
+		if l.n == 0 {
 			continue
 		}
-		l.n = min(l.n, int(min(l.head-l.done, maxFetch)))
 		for seq := l.done + 1; seq <= l.done+uint64(l.n); seq++ {
 			keys = append(keys, appendEvent(w.keys.events[:len(w.keys.events):len(w.keys.events)], l.partition, seq))
 		}
@@ -130,6 +138,9 @@ func (w *Worker) fetchLanes(ctx context.Context, lanes []wanted) error {
 		}
 	}
 	for _, l := range lanes {
+		if l.n == 0 {
+			continue
+		}
 		events := make([]*Event, l.n)
 		size := 0
 		for i := range events {
@@ -162,17 +173,18 @@ func (w *Worker) carefulWindow() uint64 {
 }
 
 // claim makes this worker the owner of those lanes that have none of its tokens.
-// A partition whose owner is alive is left to it for MemberTTL, in which it
-// should notice that the partition is no longer its own, and finish.
+// A partition whose owner is alive is left to it while it gets on, and for as
+// long as it should take to notice that the partition is no longer its own, and
+// a handler to return. If it gives the partition back before, so much the better.
 //
 // Nothing depends on that: whoever takes a partition writes a new token, and
 // what its former owner still has in hand fails, since it demands its own.
 func (w *Worker) claim(ctx context.Context, lanes []wanted) error {
-	var unowned []*lane
+	var unowned []*wanted
 	var partitions []int
-	for _, l := range lanes {
-		if l.token == (token{}) {
-			unowned, partitions = append(unowned, l.lane), append(partitions, l.partition)
+	for i := range lanes {
+		if l := &lanes[i]; l.token == (token{}) {
+			unowned, partitions = append(unowned, l), append(partitions, l.partition)
 		}
 	}
 	if len(unowned) == 0 {
@@ -194,11 +206,11 @@ func (w *Worker) claim(ctx context.Context, lanes []wanted) error {
 			if cp.owner == tokens[i] {
 				continue // an earlier run committed after all
 			}
-			if busy[i] = w.defers(l, cp.owner, now); busy[i] {
+			if busy[i] = w.defers(l.lane, cp, now); busy[i] {
 				continue
 			}
-			if cp.owner != (token{}) && cp.owner.member() != w.q.id {
-				cp.crashes++ // or it is slow
+			if cp.owner != (token{}) && cp.owner.member() != w.q.id && !w.q.alive(cp.owner.member()) {
+				cp.crashes++
 				if cp.started {
 					cp.retry = retryState{attempts: cp.retry.attempts + 1, err: ErrDied.Error()}
 				}
@@ -219,28 +231,34 @@ func (w *Worker) claim(ctx context.Context, lanes []wanted) error {
 		cp := &cps[i]
 		l.done, l.saved = cp.floor, cp.floor
 		if busy[i] {
-			if l.busyOwner != cp.owner {
-				l.busyOwner, l.busySince = cp.owner, now
+			if l.busy.owner != cp.owner || l.busy.floor != cp.floor {
+				l.busy = busyState{cp.owner, cp.floor, now}
 			}
 			if l.head > l.done {
-				w.restAfter(l, jitter(w.q.opts.MaxPoll))
+				l.waits = true
+				w.restAfter(l.lane, jitter(w.q.opts.MaxPoll))
 			}
 			continue
 		}
 		l.token, l.retry, l.crashes = cp.owner, cp.retry, cp.crashes
-		l.busyOwner = token{}
+		l.busy = busyState{}
 		if cp.crashes > 1 {
 			l.careful = cp.floor + w.carefulWindow()
 		}
 		if d := cp.retry.remaining(now); d > 0 {
-			w.restAfter(l, d)
+			l.waits = true
+			w.restAfter(l.lane, d)
 		}
 	}
 	return nil
 }
 
-// defers tells whether a partition is left to the owner that it has.
-func (w *Worker) defers(l *lane, owner token, now time.Time) bool {
-	return owner != (token{}) && w.q.alive(owner.member()) &&
-		(l.busyOwner != owner || now.Sub(l.busySince) < w.q.opts.MemberTTL)
+// defers tells whether a partition is left to the owner that it has. What a
+// former worker of this process has not given back nobody works on.
+func (w *Worker) defers(l *lane, cp *checkpoint, now time.Time) bool {
+	if cp.owner == (token{}) || cp.owner.member() == w.q.id || !w.q.alive(cp.owner.member()) {
+		return false
+	}
+	return l.busy.owner != cp.owner || l.busy.floor != cp.floor ||
+		now.Sub(l.busy.since) < w.q.opts.MemberTTL+w.s.Timeout
 }
