@@ -372,7 +372,7 @@ func (w *Worker) raise(ends []partitionEnd) {
 func (w *Worker) rest(l *lane) {
 	if l.lost {
 		w.empty(l)
-		*l = lane{partition: l.partition, mine: l.mine, head: l.head, done: l.saved, saved: l.saved, dirty: l.dirty}
+		*l = lane{partition: l.partition, mine: l.mine, head: l.head, done: l.saved, saved: l.saved}
 	}
 	switch {
 	case !l.mine:
