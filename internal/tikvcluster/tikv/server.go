@@ -53,14 +53,9 @@ func (s *server) start(ctx context.Context, f *flags) error {
 	if err != nil {
 		return fmt.Errorf("get a timestamp from PD: %w", err)
 	}
-	// Listen first: what cannot be served should not be opened.
-	listener, err := net.Listen("tcp", f.addr)
-	if err != nil {
-		return err
-	}
 	db, err := openDB(filepath.Join(f.dataDir, "kv"))
 	if err != nil {
-		return errors.Join(err, listener.Close())
+		return err
 	}
 	bundle := &mvcc.DBBundle{
 		DB:        db,
@@ -71,11 +66,16 @@ func (s *server) start(ctx context.Context, f *flags) error {
 	}
 	w := newWriter(bundle)
 	if err := w.loadLocks(); err != nil {
-		return errors.Join(fmt.Errorf("load locks: %w", err), listener.Close(), db.Close())
+		return errors.Join(fmt.Errorf("load locks: %w", err), db.Close())
 	}
 	rs, err := openRegions(ctx, bundle, s.pd, f.advertised())
 	if err != nil {
-		return errors.Join(err, listener.Close(), db.Close())
+		return errors.Join(err, db.Close())
+	}
+	// Whoever can connect finds a store that is ready.
+	listener, err := net.Listen("tcp", f.addr)
+	if err != nil {
+		return errors.Join(err, rs.Close(), db.Close())
 	}
 	conf := config.DefaultConf
 	conf.Server.Raft = false
