@@ -70,7 +70,7 @@ func run(ctx context.Context, args []string, out, log io.Writer) (err error) {
 	defer func() { err = errors.Join(err, stop("tikv", tikv), stop("pd", pd)) }()
 
 	for _, dir := range []string{layout.PDData, layout.TiKVData} {
-		if err := os.MkdirAll(dir, 0o755); err != nil {
+		if err := os.MkdirAll(dir, 0o700); err != nil {
 			return err
 		}
 	}
