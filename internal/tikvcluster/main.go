@@ -30,7 +30,7 @@ func main() {
 	err := run(ctx, os.Args[1:], os.Stdout, os.Stderr)
 	if err != nil && !errors.Is(err, flag.ErrHelp) {
 		fmt.Fprintln(os.Stderr, "tikvcluster:", err)
-		os.Exit(1) //nolint:gocritic // nothing is deferred that matters now
+		os.Exit(1)
 	}
 }
 

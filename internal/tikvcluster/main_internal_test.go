@@ -46,7 +46,7 @@ func start(t *testing.T, bin, data string) *cluster {
 			"-build=false", "-bin-dir", bin, "-data-dir", data,
 			"-pd-port", strconv.Itoa(ports[0]), "-peer-port", strconv.Itoa(ports[1]), "-tikv-port", strconv.Itoa(ports[2]),
 		}, in, os.Stderr)
-		in.CloseWithError(io.EOF) //nolint:errcheck // it returns none
+		in.CloseWithError(io.EOF)
 		c.ended <- err
 	}()
 	said := make([]byte, 100)
