@@ -17,9 +17,8 @@ const (
 // wanted is a lane that the fetcher holds, and how many of its events to read.
 type wanted struct {
 	*lane
-	n    int
-	upTo uint64 // the lane's head, which may rise meanwhile
-	left bool   // claim has put the lane to wait: it is the fetcher's no longer
+	n     int
+	waits bool // it was put to wait, and is not the fetcher's any more
 }
 
 // fetchLoop claims partitions and reads their events, for many of them at once.
@@ -33,7 +32,7 @@ func (w *Worker) fetchLoop(ctx context.Context) {
 		w.mu.Lock()
 		for _, l := range lanes {
 			switch {
-			case l.left:
+			case l.waits:
 			case err != nil:
 				w.restAfter(l.lane, jitter(w.q.opts.MaxPoll))
 			default:
@@ -88,7 +87,7 @@ func (w *Worker) nextFetch(ctx context.Context) []wanted {
 			}
 			l.state = laneHeld
 			n := min(per, budget, int(min(l.head-l.done, maxFetch)))
-			lanes = append(lanes, wanted{lane: l, n: n, upTo: l.head})
+			lanes = append(lanes, wanted{lane: l, n: n})
 			budget -= n
 		}
 		if lanes != nil {
@@ -102,14 +101,21 @@ func (w *Worker) fetchLanes(ctx context.Context, lanes []wanted) error {
 	if err := w.claim(ctx, lanes); err != nil {
 		return err
 	}
-	var keys [][]byte
-	for i := range lanes {
+	w.mu.Lock()
+	for i := range lanes { // claiming may have told that there is less to do, or nothing
 		l := &lanes[i]
-		if l.left || l.upTo <= l.done { // claiming has told that there is nothing to do
+		if l.waits || l.head <= l.done {
 			l.n = 0
+		} else {
+			l.n = int(min(uint64(l.n), l.head-l.done))
+		}
+	}
+	w.mu.Unlock()
+	var keys [][]byte
+	for _, l := range lanes {
+		if l.n == 0 {
 			continue
 		}
-		l.n = min(l.n, int(min(l.upTo-l.done, maxFetch)))
 		for seq := l.done + 1; seq <= l.done+uint64(l.n); seq++ {
 			keys = append(keys, appendEvent(w.keys.events[:len(w.keys.events):len(w.keys.events)], l.partition, seq))
 		}
@@ -170,8 +176,9 @@ func (w *Worker) carefulWindow() uint64 {
 }
 
 // claim makes this worker the owner of those lanes that have none of its tokens.
-// A partition whose owner is alive is left to it for MemberTTL, in which it
-// should notice that the partition is no longer its own, and finish.
+// A partition whose owner is alive is left to it while it gets on, and for as
+// long as it should take to notice that the partition is no longer its own, and
+// a handler to return. If it gives the partition back before, so much the better.
 //
 // Nothing depends on that: whoever takes a partition writes a new token, and
 // what its former owner still has in hand fails, since it demands its own.
@@ -202,11 +209,11 @@ func (w *Worker) claim(ctx context.Context, lanes []wanted) error {
 			if cp.owner == tokens[i] {
 				continue // an earlier run committed after all
 			}
-			if busy[i] = w.defers(l.lane, cp.owner, now); busy[i] {
+			if busy[i] = w.defers(l.lane, cp, now); busy[i] {
 				continue
 			}
-			if cp.owner != (token{}) && cp.owner.member() != w.q.id {
-				cp.crashes++ // or it is slow
+			if cp.owner != (token{}) && cp.owner.member() != w.q.id && !w.q.alive(cp.owner.member()) {
+				cp.crashes++
 				if cp.started {
 					cp.retry = retryState{attempts: cp.retry.attempts + 1, err: ErrDied.Error()}
 				}
@@ -227,29 +234,34 @@ func (w *Worker) claim(ctx context.Context, lanes []wanted) error {
 		cp := &cps[i]
 		l.done, l.saved = cp.floor, cp.floor
 		if busy[i] {
-			if l.busyOwner != cp.owner {
-				l.busyOwner, l.busySince = cp.owner, now
+			if l.busy.owner != cp.owner || l.busy.floor != cp.floor {
+				l.busy = busyState{cp.owner, cp.floor, now}
 			}
-			if l.left = l.upTo > l.done; l.left {
+			if l.head > l.done {
+				l.waits = true
 				w.restAfter(l.lane, jitter(w.q.opts.MaxPoll))
 			}
 			continue
 		}
 		l.token, l.retry, l.crashes = cp.owner, cp.retry, cp.crashes
-		l.busyOwner = token{}
+		l.busy = busyState{}
 		if cp.crashes > 1 {
 			l.careful = cp.floor + w.carefulWindow()
 		}
 		if d := cp.retry.remaining(now); d > 0 {
-			l.left = true
+			l.waits = true
 			w.restAfter(l.lane, d)
 		}
 	}
 	return nil
 }
 
-// defers tells whether a partition is left to the owner that it has.
-func (w *Worker) defers(l *lane, owner token, now time.Time) bool {
-	return owner != (token{}) && w.q.alive(owner.member()) &&
-		(l.busyOwner != owner || now.Sub(l.busySince) < w.q.opts.MemberTTL)
+// defers tells whether a partition is left to the owner that it has. What a
+// former worker of this process has not given back nobody works on.
+func (w *Worker) defers(l *lane, cp *checkpoint, now time.Time) bool {
+	if cp.owner == (token{}) || cp.owner.member() == w.q.id || !w.q.alive(cp.owner.member()) {
+		return false
+	}
+	return l.busy.owner != cp.owner || l.busy.floor != cp.floor ||
+		now.Sub(l.busy.since) < w.q.opts.MemberTTL+w.s.Timeout
 }

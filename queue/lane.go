@@ -33,8 +33,14 @@ type lane struct {
 
 	events []*Event // done+1 and following
 
-	busyOwner token     // who had it when it could not be claimed
-	busySince time.Time // since when
+	busy busyState // why it could not be claimed
+}
+
+// busyState is how a partition was found whose owner is alive.
+type busyState struct {
+	owner token
+	floor uint64
+	since time.Time // how long it has been so
 }
 
 type laneState uint8

@@ -26,20 +26,22 @@ const memberFormat = 1
 // that sequencers write, keep out who is late.
 type members struct {
 	q      *Queue
+	before <-chan struct{} // closed when those that ran before have removed the row; nil if there are none
 	stop   context.CancelFunc
 	exited chan struct{}
-	beats  uint64 // of this process; only run and its start use it
 
-	mu    sync.Mutex
-	users int
-	peers map[memberID]*peer // with this process
-	live  []livePeer         // those that were alive when see looked last
+	mu     sync.Mutex
+	users  int
+	beats  uint64             // of this process
+	peers  map[memberID]*peer // with this process
+	looked time.Time          // when the rows were read last: the peers are as they were then
+	live   []livePeer         // those that were alive then
 }
 
 // peer is a process as this one sees it.
 type peer struct {
 	row   []byte
-	seen  time.Time // when row changed last
+	seen  time.Time // when row was first seen as it is
 	reads []subject
 }
 
@@ -57,7 +59,7 @@ func (q *Queue) join(ctx context.Context, w *Worker) (leave func(), err error) {
 	q.mu.Lock()
 	m := q.members
 	if m == nil {
-		m = &members{q: q, exited: make(chan struct{}), peers: map[memberID]*peer{}}
+		m = &members{q: q, before: q.left, exited: make(chan struct{}), peers: map[memberID]*peer{}}
 		run, stop := context.WithCancel(context.Background())
 		m.stop = stop
 		q.members = m
@@ -68,7 +70,7 @@ func (q *Queue) join(ctx context.Context, w *Worker) (leave func(), err error) {
 	m.mu.Unlock()
 	q.mu.Unlock()
 	leave = func() { q.leave(m) }
-	if err := m.beat(ctx); err != nil {
+	if err := m.first(ctx); err != nil {
 		leave()
 		return nil, fmt.Errorf("queue: joining: %w", err)
 	}
@@ -82,7 +84,7 @@ func (q *Queue) leave(m *members) {
 	last := m.users == 0
 	m.mu.Unlock()
 	if last {
-		q.members = nil
+		q.members, q.left = nil, m.exited
 		m.stop()
 	}
 	q.mu.Unlock()
@@ -91,9 +93,25 @@ func (q *Queue) leave(m *members) {
 	}
 }
 
+// first shows this process to others. If it has just left, that is to be over
+// before, or the row that shows it would be removed again.
+func (m *members) first(ctx context.Context) error {
+	if m.before != nil {
+		select {
+		case <-m.before:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	return m.beat(ctx)
+}
+
 // run keeps this process's row alive and looks at those of others.
 func (m *members) run(ctx context.Context) {
 	defer close(m.exited)
+	if m.before != nil {
+		<-m.before
+	}
 	every := m.q.opts.MemberTTL / 3
 	for {
 		pause(ctx, jitter(every))
@@ -115,10 +133,10 @@ func (m *members) run(ctx context.Context) {
 // beat writes this process's row, and reads all.
 func (m *members) beat(ctx context.Context) error {
 	rows := map[memberID][]byte{}
-	var stale []memberID
+	var began, ended time.Time // of reading
 	err := m.q.store.Update(ctx, func(tx *kv.Txn) error {
 		clear(rows)
-		stale = stale[:0]
+		began = time.Now()
 		prefix := m.q.keys.kind(kindMember)
 		for pair, err := range tx.Scan(ctx, withPrefix(prefix), nil) {
 			if err != nil {
@@ -130,14 +148,14 @@ func (m *members) beat(ctx context.Context) error {
 			}
 			rows[memberID(id)] = bytes.Clone(pair.Value)
 		}
+		ended = time.Now()
 		own := m.row()
 		rows[m.q.id] = own
 		if err := tx.Set(m.q.keys.member(m.q.id), own); err != nil {
 			return err
 		}
 		for id, row := range rows {
-			if m.forgotten(id, row) {
-				stale = append(stale, id)
+			if m.forgotten(id, row, began) {
 				delete(rows, id)
 				// The row may live again: this reads and deletes it in one
 				// transaction, which conflicts with its owner's next sign of life.
@@ -151,7 +169,7 @@ func (m *members) beat(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return m.see(rows)
+	return m.see(rows, began, ended)
 }
 
 // row makes this process's row.
@@ -192,10 +210,14 @@ func parseMember(row []byte) ([]subject, error) {
 }
 
 // see notes which rows have changed, and has workers look at their partitions if
-// that changes who is alive, or what they read.
-func (m *members) see(rows map[memberID][]byte) error {
-	now := time.Now()
+// that changes who is alive, or what they read. The rows were read between began
+// and ended.
+func (m *members) see(rows map[memberID][]byte, began, ended time.Time) error {
 	m.mu.Lock()
+	if began.Before(m.looked) { // a worker that joins has looked meanwhile
+		m.mu.Unlock()
+		return nil
+	}
 	for id, row := range rows {
 		p := m.peers[id]
 		if p != nil && bytes.Equal(p.row, row) {
@@ -206,14 +228,15 @@ func (m *members) see(rows map[memberID][]byte) error {
 			m.mu.Unlock()
 			return fmt.Errorf("%w: a member's row", err)
 		}
-		m.peers[id] = &peer{row: row, seen: now, reads: reads}
+		m.peers[id] = &peer{row: row, seen: ended, reads: reads}
 	}
 	for id := range m.peers {
 		if rows[id] == nil {
 			delete(m.peers, id)
 		}
 	}
-	live := m.alive(now)
+	m.looked = began
+	live := m.alive()
 	changed := !slices.EqualFunc(m.live, live, func(a, b livePeer) bool {
 		return a.id == b.id && slices.Equal(a.reads, b.reads)
 	})
@@ -237,10 +260,10 @@ type livePeer struct {
 }
 
 // alive lists who is, by id. m.mu is held.
-func (m *members) alive(now time.Time) []livePeer {
+func (m *members) alive() []livePeer {
 	var live []livePeer
 	for id, p := range m.peers {
-		if m.living(id, p, now) {
+		if m.living(id, p) {
 			live = append(live, livePeer{id, p.reads})
 		}
 	}
@@ -248,16 +271,20 @@ func (m *members) alive(now time.Time) []livePeer {
 	return live
 }
 
-func (m *members) living(id memberID, p *peer, now time.Time) bool {
-	return id == m.q.id || now.Sub(p.seen) < m.q.opts.MemberTTL
+// living tells whether a process was alive when this one looked last. That a
+// process has not looked for long, because it was paused, or the store did not
+// answer, says nothing of the others. m.mu is held.
+func (m *members) living(id memberID, p *peer) bool {
+	return id == m.q.id || m.looked.Sub(p.seen) < m.q.opts.MemberTTL
 }
 
-// forgotten tells whether a row has not changed for so long that it can go.
-func (m *members) forgotten(id memberID, row []byte) bool {
+// forgotten tells whether a row, as read after began, has not changed for so long
+// that it can go.
+func (m *members) forgotten(id memberID, row []byte, began time.Time) bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	p := m.peers[id]
-	return p != nil && id != m.q.id && bytes.Equal(p.row, row) && time.Since(p.seen) > 10*m.q.opts.MemberTTL
+	return p != nil && id != m.q.id && bytes.Equal(p.row, row) && began.Sub(p.seen) > 10*m.q.opts.MemberTTL
 }
 
 // chosen tells whether this process is the one that hashing picks for n among
@@ -265,10 +292,9 @@ func (m *members) forgotten(id memberID, row []byte) bool {
 func (m *members) chosen(key []byte, wants func(subject) bool) bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	now := time.Now()
 	own := rendezvous(m.q.id, key)
 	for id, p := range m.peers {
-		if id == m.q.id || !m.living(id, p, now) || !slices.ContainsFunc(p.reads, wants) {
+		if id == m.q.id || !m.living(id, p) || !slices.ContainsFunc(p.reads, wants) {
 			continue
 		}
 		if r := rendezvous(id, key); r > own || r == own && bytes.Compare(id[:], m.q.id[:]) > 0 {
@@ -320,7 +346,7 @@ func (q *Queue) alive(id memberID) bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	p := m.peers[id]
-	return p != nil && m.living(id, p, time.Now())
+	return p != nil && m.living(id, p)
 }
 
 func (q *Queue) sharing() *members {

@@ -69,6 +69,7 @@ type Queue struct {
 	topics  map[string]*topic // those that workers of this Queue run on
 	claimed []*Worker         // those that run
 	members *members          // runs while a worker does, on shared stores; else nil
+	left    <-chan struct{}   // closed when the members that ran before have ended; nil if there are none
 }
 
 // Open returns a queue in a store. It reads and writes nothing.

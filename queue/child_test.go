@@ -1,0 +1,3 @@
+package queue_test
+
+func beChild() (int, bool) { return 0, false }
