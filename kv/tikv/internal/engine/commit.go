@@ -47,7 +47,7 @@ func (t *txn) commit(ctx context.Context) (kv.Version, error) {
 	var told string
 	t.kv.SetCommitCallback(func(info string, _ error) { told = info })
 	if err := t.kv.Commit(ctx); err != nil {
-		return 0, commitError(ctx, err, t.ts, t.via.sent.Load())
+		return 0, commitError(ctx, err, t.ts, !t.via.nothingSent())
 	}
 	var info transaction.TxnInfo
 	if err := json.Unmarshal([]byte(told), &info); err != nil || info.CommitTS <= t.ts {
@@ -63,8 +63,10 @@ func (t *txn) commit(ctx context.Context) (kv.Version, error) {
 type committer struct {
 	*tikv.KVStore
 	d    *Driver
-	last uint64      // timestamp of the transaction's lifetime
-	sent atomic.Bool // something may have been sent to a server
+	last uint64 // timestamp of the end of the transaction's lifetime
+
+	sent    atomic.Bool // something may have been sent to a server
+	refused atomic.Bool // the commit was given up before that; what is sent then are requests to clean up
 }
 
 func newCommitter(d *Driver, ts uint64) *committer {
@@ -72,21 +74,35 @@ func newCommitter(d *Driver, ts uint64) *committer {
 	return &committer{KVStore: d.store, d: d, last: last}
 }
 
+// nothingSent reports whether the servers know nothing of the commit, which has
+// failed.
+func (c *committer) nothingSent() bool { return c.refused.Load() || !c.sent.Load() }
+
+func (c *committer) refuse(err error) error {
+	if !c.sent.Load() {
+		c.refused.Store(true)
+	}
+	return err
+}
+
 // GetTimestampWithRetry is how the client comes by every timestamp of a commit
 // but those that TiKV chooses, and by the time when it prolongs locks.
 func (c *committer) GetTimestampWithRetry(bo *tikv.Backoffer, scope string) (uint64, error) {
 	ts, err := c.KVStore.GetTimestampWithRetry(bo, scope)
 	if err == nil && ts > c.last {
-		return 0, kv.ErrTxnTooOld
+		err = kv.ErrTxnTooOld
 	}
-	return ts, err
+	if err != nil {
+		return 0, c.refuse(err)
+	}
+	return ts, nil
 }
 
 // CheckBySchemaVer is asked before the client tells TiKV the latest timestamp
 // that it may choose, which is safeWindow above ts.
 func (c *committer) CheckBySchemaVer(ts uint64, _ transaction.SchemaVer) (*transaction.RelatedSchemaChange, error) {
 	if ts > c.last {
-		return nil, kv.ErrTxnTooOld
+		return nil, c.refuse(kv.ErrTxnTooOld)
 	}
 	return nil, nil
 }
@@ -99,3 +115,10 @@ func (c *committer) GetTiKVClient() tikv.Client {
 
 // WaitGroup counts what goes on when the commit has returned.
 func (c *committer) WaitGroup() *sync.WaitGroup { return &c.d.background }
+
+// Go starts fn. The client's pool forgets what it is given once it is closed,
+// and nobody would count that as done.
+func (c *committer) Go(fn func()) error {
+	go fn()
+	return nil
+}

@@ -20,6 +20,7 @@ type Options struct {
 	MaxTxnSize  int           // zero is kv's default
 	Timeout     time.Duration // of reads and of Begin while the cluster does not answer
 	Logger      *slog.Logger  // nil logs nothing
+	Closed      func()        // called when the client has been closed; may be nil
 }
 
 // Defaults of Options.
@@ -84,14 +85,20 @@ func (d *Driver) Begin(ctx context.Context, o kv.BeginOptions) (kv.DriverTxn, er
 func (d *Driver) timestamp(ctx context.Context) (uint64, error) {
 	ts, err := d.store.GetTimestampWithRetry(d.backoffer(ctx), oracle.GlobalTxnScope)
 	if err != nil {
-		return 0, callError(ctx, err)
+		return 0, CallError(ctx, err)
 	}
 	return ts, nil
 }
 
 // bounded returns a context that ends with ctx, and after Options.Timeout.
 func (d *Driver) bounded(ctx context.Context) (context.Context, context.CancelFunc) {
-	return context.WithTimeoutCause(ctx, d.opts.Timeout, errTimeout)
+	return Bounded(ctx, d.opts.Timeout)
+}
+
+// Bounded returns a context that ends with ctx, and after timeout. CallError
+// tells which of the two it was.
+func Bounded(ctx context.Context, timeout time.Duration) (context.Context, context.CancelFunc) {
+	return context.WithTimeoutCause(ctx, timeout, errTimeout)
 }
 
 // backoffer returns what the client's loops wait by. The context ends them.
@@ -165,6 +172,9 @@ func (d *Driver) Close() error {
 	}
 	err := d.store.Close() // ends what still goes on
 	<-released
+	if d.opts.Closed != nil {
+		d.opts.Closed()
+	}
 	if err != nil {
 		return fmt.Errorf("%w: close: %s", kv.ErrUnavailable, reason(err))
 	}

@@ -69,8 +69,8 @@ func reason(err error) string {
 	return ""
 }
 
-// callError is err, of any call but a commit, as callers get it.
-func callError(ctx context.Context, err error) error {
+// CallError is err, of any call but a commit, as callers get it.
+func CallError(ctx context.Context, err error) error {
 	if ended := contextErrors(ctx); ended != nil {
 		return fail(err, ended...)
 	}
@@ -99,7 +99,7 @@ func (t *txn) readError(ctx context.Context, err error) error {
 	if errors.As(err, &collected) {
 		return fail(err, t.tooOld())
 	}
-	return callError(ctx, err)
+	return CallError(ctx, err)
 }
 
 // tooOld is the error of a transaction whose snapshot is gone.
