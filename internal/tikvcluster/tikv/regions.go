@@ -39,6 +39,10 @@ var unreachable = []byte{0xff} // immutable
 // regions each minute and the moment PD comes back; telling often is enough here.
 const heartbeat = 2 * time.Second
 
+// standinHash is what tells the stand-in from TiKV: the commit that PD is told the
+// store was built from.
+const standinHash = "tito-standin"
+
 // regions splits the key space of the one store, and tells PD about it. It stands
 // in for unistore's manager, which cannot split on request and tells PD of a
 // region once.
@@ -77,7 +81,7 @@ func openRegions(ctx context.Context, bundle *mvcc.DBBundle, client pd.Client, a
 			return nil, fmt.Errorf("make a store: %w", err)
 		}
 	}
-	rs.store.Address = addr
+	rs.store.Address, rs.store.GitHash = addr, standinHash
 	if err := rs.join(ctx); err != nil {
 		return nil, fmt.Errorf("join the cluster: %w", err)
 	}
