@@ -61,3 +61,8 @@ func (s *keyspace) bounds(r kv.Range) (start, end []byte) {
 func (s *keyspace) ownKey(name string) []byte {
 	return append(bytes.Clone(s.own), name...)
 }
+
+// StoredKey returns where the store at prefix keeps key.
+func StoredKey(prefix string, key []byte) []byte {
+	return append(append([]byte(prefix), userSpace), key...)
+}
