@@ -3,11 +3,12 @@ package engine
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"sync"
-	"sync/atomic"
 	"time"
 
+	tikverr "github.com/tikv/client-go/v2/error"
 	tikvkv "github.com/tikv/client-go/v2/kv"
 	"github.com/tikv/client-go/v2/oracle"
 	"github.com/tikv/client-go/v2/tikv"
@@ -28,7 +29,7 @@ func (t *txn) Commit(ctx context.Context, c *kv.Commit) (kv.Version, error) {
 			err = t.kv.Set(k, w.Value)
 		}
 		if err != nil {
-			return 0, commitError(ctx, err, t.ts, false)
+			return 0, commitError(ctx, err, false, false)
 		}
 	}
 	if len(c.Locks) > 0 {
@@ -37,7 +38,7 @@ func (t *txn) Commit(ctx context.Context, c *kv.Commit) (kv.Version, error) {
 			keys[i] = t.d.space.key(k)
 		}
 		if err := t.kv.LockKeys(ctx, tikvkv.NewLockCtx(t.ts, tikvkv.LockNoWait, time.Now()), keys...); err != nil {
-			return 0, commitError(ctx, err, t.ts, false)
+			return 0, commitError(ctx, err, false, false)
 		}
 	}
 	return t.commit(ctx)
@@ -47,13 +48,32 @@ func (t *txn) commit(ctx context.Context) (kv.Version, error) {
 	var told string
 	t.kv.SetCommitCallback(func(info string, _ error) { told = info })
 	if err := t.kv.Commit(ctx); err != nil {
-		return 0, commitError(ctx, err, t.ts, !t.via.nothingSent())
+		return 0, t.refused(ctx, err)
 	}
 	var info transaction.TxnInfo
 	if err := json.Unmarshal([]byte(told), &info); err != nil || info.CommitTS <= t.ts {
 		return 0, fmt.Errorf("%w: the client does not tell the version", kv.ErrCommitUnknown)
 	}
 	return kv.Version(info.CommitTS), nil
+}
+
+// refused is err, of the client's commit, as callers get it.
+func (t *txn) refused(ctx context.Context, err error) error {
+	sent, conflict := t.via.outcome()
+	if conflict && errors.Is(err, tikverr.ErrResultUndetermined) {
+		// The client leaves everything as it is where it does not know better, and
+		// whoever comes next would wait for the locks to expire.
+		t.d.background.Go(t.cleanUp)
+	}
+	return commitError(ctx, err, sent, conflict)
+}
+
+// cleanUp removes the locks of a commit that has failed.
+func (t *txn) cleanUp() {
+	c := transaction.TxnProbe{KVTxn: t.kv}.GetCommitter()
+	if !c.IsOnePC() { // else there are none
+		_ = c.CleanupMutations(t.d.store.Ctx()) // they expire
+	}
 }
 
 // committer is the client as the commit of one transaction sees it. It keeps
@@ -65,24 +85,12 @@ type committer struct {
 	d    *Driver
 	last uint64 // timestamp of the end of the transaction's lifetime
 
-	sent    atomic.Bool // something may have been sent to a server
-	refused atomic.Bool // the commit was given up before that; what is sent then are requests to clean up
+	watcher
 }
 
 func newCommitter(d *Driver, ts uint64) *committer {
 	last := ts + oracle.ComposeTS(d.info.TxnLifetime.Milliseconds(), 0)
-	return &committer{KVStore: d.store, d: d, last: last}
-}
-
-// nothingSent reports whether the servers know nothing of the commit, which has
-// failed.
-func (c *committer) nothingSent() bool { return c.refused.Load() || !c.sent.Load() }
-
-func (c *committer) refuse(err error) error {
-	if !c.sent.Load() {
-		c.refused.Store(true)
-	}
-	return err
+	return &committer{KVStore: d.store, d: d, last: last, watcher: watcher{startTS: ts}}
 }
 
 // GetTimestampWithRetry is how the client comes by every timestamp of a commit
@@ -90,27 +98,23 @@ func (c *committer) refuse(err error) error {
 func (c *committer) GetTimestampWithRetry(bo *tikv.Backoffer, scope string) (uint64, error) {
 	ts, err := c.KVStore.GetTimestampWithRetry(bo, scope)
 	if err == nil && ts > c.last {
-		err = kv.ErrTxnTooOld
+		return 0, kv.ErrTxnTooOld
 	}
-	if err != nil {
-		return 0, c.refuse(err)
-	}
-	return ts, nil
+	return ts, err
 }
 
 // CheckBySchemaVer is asked before the client tells TiKV the latest timestamp
 // that it may choose, which is safeWindow above ts.
 func (c *committer) CheckBySchemaVer(ts uint64, _ transaction.SchemaVer) (*transaction.RelatedSchemaChange, error) {
 	if ts > c.last {
-		return nil, c.refuse(kv.ErrTxnTooOld)
+		return nil, kv.ErrTxnTooOld
 	}
 	return nil, nil
 }
 
-// GetTiKVClient is what the client calls before it sends a part of a commit.
+// GetTiKVClient is the connection by which the parts of a commit are sent.
 func (c *committer) GetTiKVClient() tikv.Client {
-	c.sent.Store(true)
-	return c.KVStore.GetTiKVClient()
+	return watched{c.KVStore.GetTiKVClient(), &c.watcher}
 }
 
 // WaitGroup counts what goes on when the commit has returned.

@@ -31,7 +31,7 @@ func (d *Driver) erase(ctx context.Context) (int, error) {
 	}
 	for _, pair := range p.pairs {
 		if err := x.kv.Delete(pair.key); err != nil {
-			return 0, commitError(ctx, err, x.ts, false)
+			return 0, commitError(ctx, err, false, false)
 		}
 	}
 	_, err = x.commit(ctx)

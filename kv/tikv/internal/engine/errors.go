@@ -111,33 +111,29 @@ func (t *txn) tooOld() error {
 }
 
 // commitError is err, of a commit, as callers get it. sent tells whether
-// anything was sent to a server.
-func commitError(ctx context.Context, err error, startTS uint64, sent bool) error {
+// anything was sent to a server, and conflict whether one has refused it so that
+// it cannot have happened.
+func commitError(ctx context.Context, err error, sent, conflict bool) error {
 	var (
-		conflict  *tikverr.ErrWriteConflict
 		latch     *tikverr.ErrWriteConflictInLatch
 		retryable *tikverr.ErrRetryable
 		tooLarge  *tikverr.ErrTxnTooLarge
 		entry     *tikverr.ErrEntryTooLarge
 	)
+	with := func(kind error) error { return fail(err, append([]error{kind}, contextErrors(ctx)...)...) }
 	switch {
-	case errors.Is(err, tikverr.ErrResultUndetermined):
-		return fail(err, append([]error{kv.ErrCommitUnknown}, contextErrors(ctx)...)...)
-	case errors.Is(err, kv.ErrTxnTooOld): // found before the commit could be sent
-		return fail(err, kv.ErrTxnTooOld)
-	case errors.As(err, &conflict):
-		if conflict.GetConflictTs() == startTS && conflict.GetConflictCommitTs() > startTS {
-			// It conflicts with itself: an earlier try, of which no answer came,
-			// has committed.
-			return fail(err, kv.ErrCommitUnknown)
-		}
+	case conflict:
 		return fail(err, kv.ErrConflict)
+	case errors.Is(err, tikverr.ErrResultUndetermined):
+		return with(kv.ErrCommitUnknown)
+	case errors.Is(err, kv.ErrTxnTooOld): // found before it could commit
+		return fail(err, kv.ErrTxnTooOld)
 	case errors.As(err, &latch), errors.As(err, &retryable): // rolled back by another one that met its locks
 		return fail(err, kv.ErrConflict)
-	case !sent && (errors.As(err, &tooLarge) || errors.As(err, &entry)):
+	case sent:
+		return with(kv.ErrCommitUnknown)
+	case errors.As(err, &tooLarge), errors.As(err, &entry):
 		return fail(err, kv.ErrTxnTooLarge)
-	case !sent:
-		return fail(err, append([]error{kv.ErrUnavailable}, contextErrors(ctx)...)...)
 	}
-	return fail(err, append([]error{kv.ErrCommitUnknown}, contextErrors(ctx)...)...)
+	return with(kv.ErrUnavailable)
 }
