@@ -42,6 +42,9 @@ func (d *door) KvScan(ctx context.Context, req *kvrpcpb.ScanRequest) (*kvrpcpb.S
 	if err := d.gate.wait(ctx, req.GetVersion(), within(start, end)); err != nil {
 		return nil, err
 	}
+	if req.GetReverse() {
+		return d.reverse(ctx, req)
+	}
 	return d.engine.KvScan(ctx, req)
 }
 
