@@ -149,7 +149,7 @@ type shardMove struct {
 	rows, bytes int
 	below       int
 	grown       []bool // partitions of the shard; nil if none has
-	exhausted   bool         // every row that the snapshot has was moved
+	exhausted   bool   // every row that the snapshot has was moved
 }
 
 func (b *shardMove) run(ctx context.Context) error {
@@ -231,4 +231,3 @@ func maxPos(a, b inboxPos) inboxPos {
 	}
 	return a
 }
-

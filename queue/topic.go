@@ -93,7 +93,7 @@ func (t *topic) run(ctx context.Context) {
 	seq := &sequencer{store: t.q.store, keys: t.q.keys, topic: t.name, partitions: t.partitions}
 	shared := t.q.store.Info().Shared
 	interval := t.q.opts.MinPoll
-	stale := false // the log may go further than this process knows
+	stale := false     // the log may go further than this process knows
 	var poll time.Time // when to look at every shard; at once at the start
 	check := time.Now().Add(firstHintCheck)
 	for ctx.Err() == nil {

@@ -37,8 +37,8 @@ type Worker struct {
 	lanes    []lane
 	fetch    laneList
 	ready    laneList
-	inFlight int // events that lanes hold
-	bytes    int // of them
+	inFlight int  // events that lanes hold
+	bytes    int  // of them
 	reassign bool // partitions may have become this worker's, or others'
 	leading  bool // as Leader said last; true without one
 
