@@ -37,7 +37,7 @@ type scenario struct {
 	tried   map[string]int      // event: how often it was handed to a handler alone
 	current map[string]bool     // keys of which an event is being handled
 	broken  []string            // what handlers saw that may not be
-	restart int      // workers that were replaced
+	restart int                 // workers that were replaced
 }
 
 func newScenario(t testing.TB, e *engine, kind, prefix string) *scenario {
