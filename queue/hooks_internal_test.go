@@ -18,9 +18,10 @@ type hooks struct {
 	at    map[int]func() // what to do before the call of that number, once
 
 	// postpone: the next commit ends unknown at once, and happens when land is
-	// called.
-	postpone bool
-	late     *lateCommit
+	// called. postponed, if set, is called then.
+	postpone  bool
+	postponed func()
+	late      *lateCommit
 }
 
 type lateCommit struct {
@@ -115,6 +116,9 @@ func (t *hookedTxn) Commit(ctx context.Context, c *kv.Commit) (kv.Version, error
 	if t.h.postpone {
 		t.h.postpone, t.late = false, true
 		t.h.late = &lateCommit{t.DriverTxn, c}
+		if t.h.postponed != nil {
+			t.h.postponed()
+		}
 		return 0, errUnknown
 	}
 	return t.DriverTxn.Commit(ctx, c)
