@@ -3,6 +3,7 @@ package queue
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/tito-db/tito-go/kv"
@@ -98,13 +99,7 @@ func (w *Worker) fetchLanes(ctx context.Context, lanes []wanted) error {
 		return err
 	}
 	var keys [][]byte
-	for i := range lanes {
-		l := &lanes[i]
-		if l.state != laneHeld || l.head <= l.done { // claiming has told that there is nothing to do
-			l.n = 0
-			continue
-		}
-		l.n = min(l.n, int(min(l.head-l.done, maxFetch)))
+	for _, l := range lanes {
 		for seq := l.done + 1; seq <= l.done+uint64(l.n); seq++ {
 			keys = append(keys, appendEvent(w.keys.events[:len(w.keys.events):len(w.keys.events)], l.partition, seq))
 		}
@@ -130,6 +125,9 @@ func (w *Worker) fetchLanes(ctx context.Context, lanes []wanted) error {
 		}
 	}
 	for _, l := range lanes {
+		if l.n == 0 { // put to wait, perhaps
+			continue
+		}
 		events := make([]*Event, l.n)
 		size := 0
 		for i := range events {
@@ -168,15 +166,26 @@ func (w *Worker) carefulWindow() uint64 {
 // Nothing depends on that: whoever takes a partition writes a new token, and
 // what its former owner still has in hand fails, since it demands its own.
 func (w *Worker) claim(ctx context.Context, lanes []wanted) error {
-	var unowned []*lane
-	var partitions []int
-	for _, l := range lanes {
-		if l.token == (token{}) {
-			unowned, partitions = append(unowned, l.lane), append(partitions, l.partition)
+	var unowned []*wanted
+	for i := range lanes {
+		if lanes[i].token == (token{}) {
+			unowned = append(unowned, &lanes[i])
 		}
 	}
-	if len(unowned) == 0 {
-		return nil
+	for some := range slices.Chunk(unowned, max(1, w.q.txnRoom()/changeSize)) {
+		if err := w.claimSome(ctx, some); err != nil {
+			return fmt.Errorf("queue: claiming partitions: %w", err)
+		}
+	}
+	return nil
+}
+
+// claimSome claims partitions in one transaction. Of those that have nothing to
+// do then, or are left to their owner, no events are wanted.
+func (w *Worker) claimSome(ctx context.Context, unowned []*wanted) error {
+	partitions := make([]int, len(unowned))
+	for i, l := range unowned {
+		partitions[i] = l.partition
 	}
 	now := time.Now()
 	tokens := make([]token, len(unowned)) // the same if the transaction is repeated
@@ -194,7 +203,7 @@ func (w *Worker) claim(ctx context.Context, lanes []wanted) error {
 			if cp.owner == tokens[i] {
 				continue // an earlier run committed after all
 			}
-			if busy[i] = w.defers(l, cp.owner, now); busy[i] {
+			if busy[i] = w.defers(l.lane, cp.owner, now); busy[i] {
 				continue
 			}
 			if cp.owner != (token{}) && cp.owner.member() != w.q.id {
@@ -211,19 +220,24 @@ func (w *Worker) claim(ctx context.Context, lanes []wanted) error {
 		return nil
 	})
 	if err != nil {
-		return fmt.Errorf("queue: claiming partitions: %w", err)
+		return err
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for i, l := range unowned {
 		cp := &cps[i]
 		l.done, l.saved = cp.floor, cp.floor
+		wants := 0
+		if l.head > l.done {
+			wants = min(l.n, int(min(l.head-l.done, maxFetch)))
+		}
+		l.n = 0
 		if busy[i] {
 			if l.busyOwner != cp.owner {
 				l.busyOwner, l.busySince = cp.owner, now
 			}
-			if l.head > l.done {
-				w.restAfter(l, jitter(w.q.opts.MaxPoll))
+			if wants > 0 {
+				w.restAfter(l.lane, jitter(w.q.opts.MaxPoll))
 			}
 			continue
 		}
@@ -233,8 +247,10 @@ func (w *Worker) claim(ctx context.Context, lanes []wanted) error {
 			l.careful = cp.floor + w.carefulWindow()
 		}
 		if d := cp.retry.remaining(now); d > 0 {
-			w.restAfter(l, d)
+			w.restAfter(l.lane, d)
+			continue
 		}
+		l.n = wants
 	}
 	return nil
 }
