@@ -69,9 +69,10 @@ func (e *Event) Published() time.Time { return e.Version.Time() }
 // messageFormat is the first byte of an encoded message.
 const messageFormat = 1
 
-// messageOverhead is more than a message takes beside key, headers and payload
-// in any row that holds it, row keys included, short of the names' own sizes.
-const messageOverhead = 4 << 10
+// messageOverhead is more than a transaction that moves a message, or gives it
+// up, takes beside key, headers and payload: its keys, a checkpoint, and the
+// head of a shard with the most partitions that there can be.
+const messageOverhead = 16 << 10
 
 // check refuses a message before anything is written.
 func (m *Message) check(limits kv.Limits) error {
