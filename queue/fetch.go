@@ -18,7 +18,9 @@ const (
 // wanted is a lane that the fetcher holds, and how many of its events to read.
 type wanted struct {
 	*lane
-	n int
+	n    int
+	upTo uint64 // the lane's head, which may rise meanwhile
+	left bool   // claim has put the lane to wait: it is the fetcher's no longer
 }
 
 // fetchLoop claims partitions and reads their events, for many of them at once.
@@ -32,7 +34,7 @@ func (w *Worker) fetchLoop(ctx context.Context) {
 		w.mu.Lock()
 		for _, l := range lanes {
 			switch {
-			case l.state != laneHeld: // put to wait already
+			case l.left:
 			case err != nil:
 				w.restAfter(l.lane, jitter(w.q.opts.MaxPoll))
 			default:
@@ -76,6 +78,9 @@ func (w *Worker) nextFetch(ctx context.Context) []wanted {
 			continue
 		}
 		budget := min(maxFetch, w.s.MaxInFlight-w.inFlight)
+		if budget < w.s.MaxInFlight/4 && budget < maxFetch {
+			budget = 0 // a fetch for each event that is done would cost as much as many events' does
+		}
 		for budget > 0 && w.bytes < maxInFlightBytes && w.fetch.len() > 0 {
 			l := w.fetch.pop()
 			if l.lost || !l.mine || l.head <= l.done {
@@ -84,7 +89,7 @@ func (w *Worker) nextFetch(ctx context.Context) []wanted {
 			}
 			l.state = laneHeld
 			n := min(per, budget, int(min(l.head-l.done, maxFetch)))
-			lanes = append(lanes, wanted{l, n})
+			lanes = append(lanes, wanted{lane: l, n: n, upTo: l.head})
 			budget -= n
 		}
 		if lanes != nil {
@@ -99,7 +104,13 @@ func (w *Worker) fetchLanes(ctx context.Context, lanes []wanted) error {
 		return err
 	}
 	var keys [][]byte
-	for _, l := range lanes {
+	for i := range lanes {
+		l := &lanes[i]
+		if l.left || l.upTo <= l.done { // claiming has told that there is nothing to do
+			l.n = 0
+			continue
+		}
+		l.n = min(l.n, int(min(l.upTo-l.done, maxFetch)))
 		for seq := l.done + 1; seq <= l.done+uint64(l.n); seq++ {
 			keys = append(keys, appendEvent(w.keys.events[:len(w.keys.events):len(w.keys.events)], l.partition, seq))
 		}
@@ -125,7 +136,7 @@ func (w *Worker) fetchLanes(ctx context.Context, lanes []wanted) error {
 		}
 	}
 	for _, l := range lanes {
-		if l.n == 0 { // put to wait, perhaps
+		if l.n == 0 {
 			continue
 		}
 		events := make([]*Event, l.n)
@@ -154,9 +165,9 @@ func (w *Worker) fetchLanes(ctx context.Context, lanes []wanted) error {
 // when its owner died.
 func (w *Worker) carefulWindow() uint64 {
 	if w.s.batches() {
-		return uint64(max(w.s.BatchSize, maxRunAhead))
+		return uint64(maxRunAhead + w.s.BatchSize)
 	}
-	return maxRunAhead
+	return maxRunAhead + 1
 }
 
 // claim makes this worker the owner of those lanes that have none of its tokens.
@@ -168,8 +179,8 @@ func (w *Worker) carefulWindow() uint64 {
 func (w *Worker) claim(ctx context.Context, lanes []wanted) error {
 	var unowned []*wanted
 	for i := range lanes {
-		if lanes[i].token == (token{}) {
-			unowned = append(unowned, &lanes[i])
+		if l := &lanes[i]; l.token == (token{}) {
+			unowned = append(unowned, l)
 		}
 	}
 	for some := range slices.Chunk(unowned, max(1, w.q.txnRoom()/changeSize)) {
@@ -180,8 +191,7 @@ func (w *Worker) claim(ctx context.Context, lanes []wanted) error {
 	return nil
 }
 
-// claimSome claims partitions in one transaction. Of those that have nothing to
-// do then, or are left to their owner, no events are wanted.
+// claimSome claims partitions in one transaction.
 func (w *Worker) claimSome(ctx context.Context, unowned []*wanted) error {
 	partitions := make([]int, len(unowned))
 	for i, l := range unowned {
@@ -227,16 +237,11 @@ func (w *Worker) claimSome(ctx context.Context, unowned []*wanted) error {
 	for i, l := range unowned {
 		cp := &cps[i]
 		l.done, l.saved = cp.floor, cp.floor
-		wants := 0
-		if l.head > l.done {
-			wants = min(l.n, int(min(l.head-l.done, maxFetch)))
-		}
-		l.n = 0
 		if busy[i] {
 			if l.busyOwner != cp.owner {
 				l.busyOwner, l.busySince = cp.owner, now
 			}
-			if wants > 0 {
+			if l.left = l.upTo > l.done; l.left {
 				w.restAfter(l.lane, jitter(w.q.opts.MaxPoll))
 			}
 			continue
@@ -247,10 +252,9 @@ func (w *Worker) claimSome(ctx context.Context, unowned []*wanted) error {
 			l.careful = cp.floor + w.carefulWindow()
 		}
 		if d := cp.retry.remaining(now); d > 0 {
+			l.left = true
 			w.restAfter(l.lane, d)
-			continue
 		}
-		l.n = wants
 	}
 	return nil
 }
