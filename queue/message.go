@@ -70,8 +70,10 @@ type Event struct {
 // size is about what the event takes in memory.
 func (e *Event) size() int { return len(e.row) + 256 }
 
-// Published returns when the publishing transaction began, by the store's
-// clock, with millisecond precision.
+// Published returns the time of Version, by the store's clock, with millisecond
+// precision: when the publishing transaction began on TiKV, and on the embedded
+// stores when the newest commit happened that it saw, which on a quiet store can
+// be well before.
 func (e *Event) Published() time.Time { return e.Version.Time() }
 
 // maxUniqueFor is far beyond use, and short of what a time overflows at.
