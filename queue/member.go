@@ -188,13 +188,18 @@ func (m *members) row() []byte {
 	m.q.mu.Unlock()
 	m.mu.Lock()
 	m.beats++
-	row := binary.AppendUvarint([]byte{memberFormat}, m.beats)
+	beats := m.beats
 	m.mu.Unlock()
-	row = binary.AppendUvarint(row, uint64(len(reads)))
+	return appendMember(nil, beats, reads)
+}
+
+func appendMember(dst []byte, beats uint64, reads []subject) []byte {
+	dst = binary.AppendUvarint(append(dst, memberFormat), beats)
+	dst = binary.AppendUvarint(dst, uint64(len(reads)))
 	for _, s := range reads {
-		row = appendString(appendString(row, s.topic), s.group)
+		dst = appendString(appendString(dst, s.topic), s.group)
 	}
-	return row
+	return dst
 }
 
 func parseMember(row []byte) ([]subject, error) {
