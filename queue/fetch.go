@@ -76,6 +76,9 @@ func (w *Worker) nextFetch(ctx context.Context) []wanted {
 			continue
 		}
 		budget := min(maxFetch, w.s.MaxInFlight-w.inFlight)
+		if budget < w.s.MaxInFlight/4 && budget < maxFetch {
+			budget = 0 // a fetch for each event that is done would cost as much as many events' does
+		}
 		for budget > 0 && w.bytes < maxInFlightBytes && w.fetch.len() > 0 {
 			l := w.fetch.pop()
 			if l.lost || !l.mine || l.head <= l.done {
@@ -188,9 +191,9 @@ func (w *Worker) fetchLanes(ctx context.Context, lanes []wanted) error {
 // when its owner died.
 func (w *Worker) carefulWindow() uint64 {
 	if w.s.batches() {
-		return uint64(max(w.s.BatchSize, maxRunAhead))
+		return uint64(maxRunAhead + w.s.BatchSize)
 	}
-	return maxRunAhead
+	return maxRunAhead + 1
 }
 
 // claim makes this worker the owner of those lanes that have none of its tokens.

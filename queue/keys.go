@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"slices"
+	"time"
 	"unicode"
 	"unicode/utf8"
 
@@ -24,6 +25,8 @@ const (
 	kindCheckpoint = 'c' // group, topic, partition
 	kindDead       = 'd' // group, topic, partition, seq
 	kindMember     = 'm' // member
+	kindUnique     = 'u' // topic, Message.Unique
+	kindExpiry     = 'x' // topic, milliseconds, Message.Unique
 )
 
 // maxNameSize of topics and groups, in bytes, keeps every key well below every
@@ -94,6 +97,19 @@ func (k keyspace) dead(group, topic string) []byte {
 
 func (k keyspace) member(id memberID) []byte {
 	return append(k.kind(kindMember), id[:]...)
+}
+
+func (k keyspace) unique(topic, unique string) []byte {
+	return keyenc.AppendString(keyenc.AppendString(k.kind(kindUnique), topic), unique)
+}
+
+// expiries is the prefix of the rows that say when a topic's unique rows end.
+func (k keyspace) expiries(topic string) []byte {
+	return keyenc.AppendString(k.kind(kindExpiry), topic)
+}
+
+func (k keyspace) expiry(topic string, until time.Time, unique string) []byte {
+	return keyenc.AppendString(binary.BigEndian.AppendUint64(k.expiries(topic), uint64(until.UnixMilli())), unique)
 }
 
 // appendPartition and appendEvent end a key; partitions have 4 bytes and

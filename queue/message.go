@@ -35,6 +35,14 @@ type Message struct {
 
 	// Payload of at most MaxPayloadSize bytes. It may be empty.
 	Payload []byte
+
+	// Unique, if not empty, makes Publish drop the message, without an error, if
+	// one with the same Topic and Unique was published within UniqueFor before
+	// (the earlier one's; default 24 h). It costs Publish one read for all
+	// messages of a call, and makes transactions with equal values conflict. At
+	// most MaxUniqueSize bytes.
+	Unique    string
+	UniqueFor time.Duration
 }
 
 // Event is a message in the log, as handlers get it. It belongs to the handler,
@@ -66,6 +74,9 @@ func (e *Event) size() int { return len(e.row) + 256 }
 // clock, with millisecond precision.
 func (e *Event) Published() time.Time { return e.Version.Time() }
 
+// maxUniqueFor is far beyond use, and short of what a time overflows at.
+const maxUniqueFor = 100 * 365 * 24 * time.Hour
+
 // messageFormat is the first byte of an encoded message.
 const messageFormat = 1
 
@@ -80,6 +91,12 @@ func (m *Message) check(limits kv.Limits) error {
 	}
 	if len(m.Key) > MaxKeySize {
 		return fmt.Errorf("%w: key of more than %d bytes", ErrMessage, MaxKeySize)
+	}
+	if len(m.Unique) > MaxUniqueSize {
+		return fmt.Errorf("%w: Unique of more than %d bytes", ErrMessage, MaxUniqueSize)
+	}
+	if m.UniqueFor < 0 || m.UniqueFor > maxUniqueFor {
+		return fmt.Errorf("%w: UniqueFor is negative or above %v", ErrMessage, maxUniqueFor)
 	}
 	headers := 0
 	for k, v := range m.Headers {

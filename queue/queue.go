@@ -114,7 +114,7 @@ func orDefault[V comparable](v *V, def V) {
 // Publish puts messages into their topics as part of tx, which has to be a
 // transaction of the queue's store: the events exist if and only if it commits.
 // It reads nothing, adds no conflict to tx however hot a key is, and costs
-// nothing beyond the commit; each message takes one row, of its size and about
+// nothing beyond the commit (but see Message.Unique); each message takes one row, of its size and about
 // 100 bytes. Messages that one transaction publishes through one Queue keep
 // their order, key by key; see Message.Key for those of several transactions.
 //
@@ -131,9 +131,16 @@ func (q *Queue) Publish(ctx context.Context, tx *kv.Txn, messages ...Message) er
 	if err := context.Cause(ctx); err != nil {
 		return fmt.Errorf("queue: publish: %w", err)
 	}
+	dropped, err := q.drop(ctx, tx, messages)
+	if err != nil {
+		return fmt.Errorf("queue: publish: %w", err)
+	}
 	var published wakes
 	var key, row []byte
 	for i := range messages {
+		if dropped != nil && dropped[i] {
+			continue
+		}
 		m := &messages[i]
 		count := q.count.Add(1)
 		hash := hashKey(m.Key)
@@ -149,7 +156,9 @@ func (q *Queue) Publish(ctx context.Context, tx *kv.Txn, messages ...Message) er
 		}
 		published.add(m.Topic, shard)
 	}
-	tx.OnCommit(func() { q.wake(published) })
+	if published != nil {
+		tx.OnCommit(func() { q.wake(published) })
+	}
 	return nil
 }
 

@@ -19,6 +19,9 @@ const (
 	hintCheckEvery = 10 * time.Minute
 )
 
+// forgetEvery is how often what Message.Unique has left behind is removed.
+const forgetEvery = time.Minute
+
 // topic keeps one topic going in this process, while workers run on it: a
 // goroutine moves what was published to the log, and tells the workers how far
 // the log goes.
@@ -96,6 +99,7 @@ func (t *topic) run(ctx context.Context) {
 	stale := false     // the log may go further than this process knows
 	var poll time.Time // when to look at every shard; at once at the start
 	check := time.Now().Add(firstHintCheck)
+	forget := time.Now().Add(jitter(forgetEvery))
 	for ctx.Err() == nil {
 		now := time.Now()
 		polling := !now.Before(poll)
@@ -127,6 +131,16 @@ func (t *topic) run(ctx context.Context) {
 				interval = t.q.opts.MinPoll
 			}
 			poll = now.Add(jitter(interval))
+		}
+		if !now.Before(forget) {
+			forget = now.Add(jitter(forgetEvery))
+			more, err := t.q.forget(ctx, t.name)
+			if err != nil && ctx.Err() == nil {
+				t.q.log.Warn("queue: removing expired uniqueness failed", "topic", t.name, "error", err)
+			}
+			if more {
+				forget = now
+			}
 		}
 		if t.dirty.Load() == 0 {
 			t.sleep(ctx, time.Until(poll))

@@ -413,13 +413,15 @@ func (w *Worker) restAfter(l *lane, d time.Duration) {
 		return
 	}
 	l.state = laneWaiting
-	l.timer = time.AfterFunc(d, func() {
+	var timer *time.Timer
+	timer = time.AfterFunc(d, func() {
 		w.mu.Lock()
 		defer w.mu.Unlock()
-		if l.state == laneWaiting && !w.stopping {
+		if l.timer == timer && l.state == laneWaiting && !w.stopping { // else it came too late
 			w.rest(l)
 		}
 	})
+	l.timer = timer
 }
 
 // empty drops a lane's events. w.mu is held.
