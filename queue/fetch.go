@@ -14,6 +14,15 @@ const (
 	laneFetches = 128  // of one lane, for handlers of single events
 )
 
+// laneShare is how many events a lane may hold: so few that all executors find
+// lanes to work on, and some wait, before MaxInFlight is reached.
+func (w *Worker) laneShare() int {
+	if w.s.batches() {
+		return w.s.BatchSize
+	}
+	return min(laneFetches, max(1, w.s.MaxInFlight/(2*w.s.Concurrency)))
+}
+
 // wanted is a lane that the fetcher holds, and how many of its events to read.
 type wanted struct {
 	*lane
@@ -55,17 +64,13 @@ func (w *Worker) fetchLoop(ctx context.Context) {
 func (w *Worker) nextFetch(ctx context.Context) []wanted {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	per := laneFetches
-	if w.s.batches() {
-		per = w.s.BatchSize
-	}
+	per := w.laneShare()
 	var lanes []wanted
 	for {
 		if w.stopping || w.err != nil {
 			return nil
 		}
 		if w.reassign {
-			w.reassign = false
 			w.mu.Unlock()
 			err := w.load(ctx) // of new ones, how far others have come
 			w.mu.Lock()

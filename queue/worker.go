@@ -164,6 +164,9 @@ func overlap(a, b *Range) bool {
 // load reads how far the group and the log are, and assigns partitions. What is
 // published from then on the topic tells.
 func (w *Worker) load(ctx context.Context) error {
+	w.mu.Lock()
+	w.reassign = false
+	w.mu.Unlock()
 	var cps []checkpoint
 	var heads [shards]head
 	err := w.q.store.View(ctx, func(tx *kv.Txn) error {
