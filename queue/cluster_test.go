@@ -100,13 +100,14 @@ type proc struct {
 	q      *queue.Queue
 	faulty *kvtest.Faulty
 	calls  *kvtest.Counting
-	fault  *kvtest.Fault // if it is dead or paused
+	faults []*kvtest.Fault // that make it dead or paused
 	runs   []*run
 }
 
 // run is a worker that runs.
 type run struct {
 	p    *proc
+	kind kind
 	s    queue.Subscription
 	stop context.CancelFunc
 	done chan struct{}
@@ -133,7 +134,7 @@ func (p *proc) work(kind kind, s queue.Subscription) *run {
 	w, err := p.q.Subscribe(s)
 	require.NoError(p.c, err)
 	ctx, stop := context.WithCancel(context.Background())
-	r := &run{p: p, s: s, stop: stop, done: make(chan struct{})}
+	r := &run{p: p, kind: kind, s: s, stop: stop, done: make(chan struct{})}
 	go func() {
 		defer close(r.done)
 		r.err = w.Run(ctx)
@@ -147,6 +148,15 @@ func (r *run) end() error {
 	r.stop()
 	<-r.done
 	return r.err
+}
+
+// String tells what the process does.
+func (p *proc) String() string {
+	text := p.name
+	for _, r := range p.runs {
+		text += fmt.Sprintf(" %s/%s:%s", r.s.Topic, r.s.Group, r.kind)
+	}
+	return text
 }
 
 // end stops all workers; what they say is checked unless the process is dead.
@@ -166,23 +176,23 @@ var errDead = errors.New("the process is dead")
 // die makes every call of the store fail from now on, those under way too. What
 // the process has in memory goes on, and reaches nobody.
 func (p *proc) die() {
-	p.fault = p.faulty.Inject(kvtest.Rule{Every: true, Err: errDead})
+	p.faults = append(p.faults, p.faulty.Inject(kvtest.Rule{Every: true, Err: errDead}))
 	p.c.record.forgive(p.name)
 }
 
 // freeze stops the process at its next call of the store, whichever goroutine
 // makes it.
 func (p *proc) freeze() {
-	p.fault = p.faulty.Inject(kvtest.Rule{Every: true, Hold: true, Deaf: true})
+	p.faults = append(p.faults, p.faulty.Inject(kvtest.Rule{Every: true, Hold: true, Deaf: true}))
 	p.c.record.forgive(p.name)
 }
 
 // revive lets calls through again; those that were held go on.
 func (p *proc) revive() {
-	if p.fault != nil {
-		p.fault.Lift()
-		p.fault = nil
+	for _, f := range p.faults {
+		f.Lift()
 	}
+	p.faults = nil
 }
 
 // publish publishes an event in each of the topic's partitions.
@@ -228,11 +238,11 @@ func (c *cluster) settled(topic, group string) map[int]string {
 	c.Helper()
 	c.record.reset()
 	c.publish(topic)
-	c.wait(3 * time.Second) // two polls and more
+	c.wait(5 * time.Second) // others find it in a poll each for sequencing, reading and claiming
 	require.Zero(c, c.stats(topic, group).Lag())
 	who := map[int]string{}
 	for id, by := range c.record.runsOf(topic, group) {
-		require.Len(c, by, 1, "event %+v", id)
+		require.Len(c, by, 1, "event %+v of %v", id, c.procs)
 		who[id.partition] = by[0]
 	}
 	require.Len(c, who, c.partitions)
@@ -284,6 +294,8 @@ type record struct {
 	repeated int                  // events that were begun again
 	block    map[string]chan struct{}
 	blocked  map[string]int
+	where    map[string]string    // payload: where in the log it lies
+	lasts    func() time.Duration // how long a handler takes; nil is no time
 }
 
 type laneID struct {
@@ -298,6 +310,7 @@ type eventID struct {
 
 func newRecord(t *testing.T) *record {
 	r := &record{t: t, excused: map[string]bool{}, block: map[string]chan struct{}{}, blocked: map[string]int{}}
+	r.where = map[string]string{}
 	r.runs, r.last, r.busy = map[eventID][]string{}, map[laneID]uint64{}, map[laneID]string{}
 	return r
 }
@@ -389,6 +402,11 @@ func (r *record) begin(name, group string, events []*queue.Event) (gate chan str
 	for i, ev := range events {
 		lane := laneID{ev.Topic, group, ev.Partition}
 		id := eventID{lane, ev.Seq}
+		at := fmt.Sprint(ev.Topic, ev.Partition, ev.Seq)
+		if was, ok := r.where[string(ev.Payload)]; ok && was != at {
+			r.t.Errorf("event %s has two positions: %s and %s", ev.Payload, was, at)
+		}
+		r.where[string(ev.Payload)] = at
 		if len(r.runs[id]) > 0 {
 			r.repeated++
 		}
@@ -433,6 +451,9 @@ func (r *record) handle(name string, k kind, s *queue.Subscription) {
 		defer r.end(name, group, events)
 		if gate != nil {
 			<-gate
+		}
+		if r.lasts != nil {
+			<-time.After(r.lasts())
 		}
 		if tx == nil {
 			return nil

@@ -15,6 +15,15 @@ const (
 	laneFetches = 128  // of one lane, for handlers of single events
 )
 
+// laneShare is how many events a lane may hold: so few that all executors find
+// lanes to work on, and some wait, before MaxInFlight is reached.
+func (w *Worker) laneShare() int {
+	if w.s.batches() {
+		return w.s.BatchSize
+	}
+	return min(laneFetches, max(1, w.s.MaxInFlight/(2*w.s.Concurrency)))
+}
+
 // wanted is a lane that the fetcher holds, and how many of its events to read.
 type wanted struct {
 	*lane
@@ -56,17 +65,13 @@ func (w *Worker) fetchLoop(ctx context.Context) {
 func (w *Worker) nextFetch(ctx context.Context) []wanted {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	per := laneFetches
-	if w.s.batches() {
-		per = w.s.BatchSize
-	}
+	per := w.laneShare()
 	var lanes []wanted
 	for {
 		if w.stopping || w.err != nil {
 			return nil
 		}
 		if w.reassign {
-			w.reassign = false
 			w.mu.Unlock()
 			err := w.load(ctx) // of new ones, how far others have come
 			w.mu.Lock()
@@ -112,10 +117,17 @@ func (w *Worker) fetchLanes(ctx context.Context, lanes []wanted) error {
 		}
 	}
 	w.mu.Unlock()
+	// A transactional handler's transaction checks the owner. Before a plain one
+	// starts there is only this: who was paused for long, or cut off, may have
+	// lost the partition since it claimed it.
+	checks := w.q.store.Info().Shared && !w.s.transactional()
 	var keys [][]byte
 	for _, l := range lanes {
 		if l.n == 0 {
 			continue
+		}
+		if checks {
+			keys = append(keys, w.keys.checkpoints.key(l.partition))
 		}
 		for seq := l.done + 1; seq <= l.done+uint64(l.n); seq++ {
 			keys = append(keys, appendEvent(w.keys.events[:len(w.keys.events):len(w.keys.events)], l.partition, seq))
@@ -144,6 +156,20 @@ func (w *Worker) fetchLanes(ctx context.Context, lanes []wanted) error {
 	for _, l := range lanes {
 		if l.n == 0 {
 			continue
+		}
+		if checks {
+			cp, err := w.keys.checkpoints.of(l.partition, rows[0])
+			if err != nil {
+				return err
+			}
+			rows = rows[1:]
+			if cp.owner != l.token {
+				rows = rows[l.n:]
+				w.mu.Lock()
+				l.lost = true
+				w.mu.Unlock()
+				continue
+			}
 		}
 		events := make([]*Event, l.n)
 		size := 0
@@ -220,10 +246,11 @@ func (w *Worker) claimSome(ctx context.Context, unowned []*wanted) error {
 			if cp.owner == tokens[i] {
 				continue // an earlier run committed after all
 			}
-			if busy[i] = w.defers(l.lane, cp, now); busy[i] {
+			var crashed bool
+			if busy[i], crashed = w.judge(l.lane, cp, now); busy[i] {
 				continue
 			}
-			if cp.owner != (token{}) && cp.owner.member() != w.q.id && !w.q.alive(cp.owner.member()) {
+			if crashed {
 				cp.crashes++
 				if cp.started {
 					cp.retry = retryState{attempts: cp.retry.attempts + 1, err: ErrDied.Error()}
@@ -267,12 +294,22 @@ func (w *Worker) claimSome(ctx context.Context, unowned []*wanted) error {
 	return nil
 }
 
-// defers tells whether a partition is left to the owner that it has. What a
-// former worker of this process has not given back nobody works on.
-func (w *Worker) defers(l *lane, cp *checkpoint, now time.Time) bool {
-	if cp.owner == (token{}) || cp.owner.member() == w.q.id || !w.q.alive(cp.owner.member()) {
-		return false
+// judge tells whether a partition is left to the owner that it has, or else
+// whether that one has died with it. What a former worker of this process has not
+// given back nobody works on.
+func (w *Worker) judge(l *lane, cp *checkpoint, now time.Time) (busy, crashed bool) {
+	if cp.owner == (token{}) || cp.owner.member() == w.q.id {
+		return false, false
 	}
-	return l.busy.owner != cp.owner || l.busy.floor != cp.floor ||
-		now.Sub(l.busy.since) < w.q.opts.MemberTTL+w.s.Timeout
+	since := now // it has been seen so
+	if l.busy.owner == cp.owner && l.busy.floor == cp.floor {
+		since = l.busy.since
+	}
+	switch w.q.health(cp.owner.member(), since) {
+	case healthDead:
+		return false, true
+	case healthAlive:
+		return now.Sub(since) < w.q.opts.MemberTTL+w.s.Timeout, false
+	}
+	return true, false
 }

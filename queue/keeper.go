@@ -150,6 +150,8 @@ func (k *keeper) written(changes []*change, err error) {
 		l := c.lane
 		c.err = err
 		switch {
+		case l.token != c.owner:
+			// It was found to be lost, and has begun anew meanwhile.
 		case c.lost:
 			l.lost = true
 			k.w.q.log.Info("queue: partition lost to another owner", "topic", k.w.s.Topic, "group", k.w.s.Group, "partition", l.partition)

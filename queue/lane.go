@@ -53,6 +53,15 @@ const (
 	laneWaiting                  // has a timer
 )
 
+// begin forgets a term that is over, and all that was only known by it.
+func (l *lane) begin() {
+	l.state, l.timer = laneIdle, nil
+	l.token, l.lost = token{}, false
+	l.done, l.dirty = l.saved, false
+	l.crashes, l.careful, l.retry = 0, 0, retryState{}
+	l.events, l.busy = nil, busyState{}
+}
+
 // single tells whether the next event has to run alone.
 func (l *lane) single() bool { return l.retry.attempts > 0 || l.done < l.careful }
 

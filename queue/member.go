@@ -29,10 +29,12 @@ type members struct {
 	before <-chan struct{} // closed when those that ran before have removed the row; nil if there are none
 	stop   context.CancelFunc
 	exited chan struct{}
+	hurry  chan struct{} // holds one signal: the next beat is due
 
 	mu     sync.Mutex
 	users  int
 	beats  uint64             // of this process
+	seen   uint64             // of those, the one that read what is known of the peers
 	peers  map[memberID]*peer // with this process
 	looked time.Time          // when the rows were read last: the peers are as they were then
 	live   []livePeer         // those that were alive then
@@ -59,7 +61,7 @@ func (q *Queue) join(ctx context.Context, w *Worker) (leave func(), err error) {
 	q.mu.Lock()
 	m := q.members
 	if m == nil {
-		m = &members{q: q, before: q.left, exited: make(chan struct{}), peers: map[memberID]*peer{}}
+		m = &members{q: q, before: q.left, exited: make(chan struct{}), hurry: make(chan struct{}, 1), peers: map[memberID]*peer{}}
 		run, stop := context.WithCancel(context.Background())
 		m.stop = stop
 		q.members = m
@@ -114,7 +116,13 @@ func (m *members) run(ctx context.Context) {
 	}
 	every := m.q.opts.MemberTTL / 3
 	for {
-		pause(ctx, jitter(every))
+		timer := time.NewTimer(jitter(every))
+		select {
+		case <-timer.C:
+		case <-m.hurry:
+		case <-ctx.Done():
+		}
+		timer.Stop()
 		if ctx.Err() != nil {
 			break
 		}
@@ -130,10 +138,20 @@ func (m *members) run(ctx context.Context) {
 	}
 }
 
+// soon makes the next beat come at once.
+func (m *members) soon() {
+	select {
+	case m.hurry <- struct{}{}:
+	default: // it is due
+	}
+}
+
 // beat writes this process's row, and reads all.
 func (m *members) beat(ctx context.Context) error {
 	rows := map[memberID][]byte{}
 	var began, ended time.Time // of reading
+	var own []byte
+	var n uint64
 	err := m.q.store.Update(ctx, func(tx *kv.Txn) error {
 		clear(rows)
 		began = time.Now()
@@ -149,7 +167,7 @@ func (m *members) beat(ctx context.Context) error {
 			rows[memberID(id)] = bytes.Clone(pair.Value)
 		}
 		ended = time.Now()
-		own := m.row()
+		n, own = m.row()
 		rows[m.q.id] = own
 		if err := tx.Set(m.q.keys.member(m.q.id), own); err != nil {
 			return err
@@ -169,11 +187,11 @@ func (m *members) beat(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return m.see(rows, began, ended)
+	return m.see(n, rows, began, ended)
 }
 
-// row makes this process's row.
-func (m *members) row() []byte {
+// row makes this process's row of its next beat.
+func (m *members) row() (beat uint64, row []byte) {
 	m.q.mu.Lock()
 	var reads []subject
 	for _, w := range m.q.claimed {
@@ -188,9 +206,9 @@ func (m *members) row() []byte {
 	m.q.mu.Unlock()
 	m.mu.Lock()
 	m.beats++
-	beats := m.beats
+	beat = m.beats
 	m.mu.Unlock()
-	return appendMember(nil, beats, reads)
+	return beat, appendMember(nil, beat, reads)
 }
 
 func appendMember(dst []byte, beats uint64, reads []subject) []byte {
@@ -215,11 +233,12 @@ func parseMember(row []byte) ([]subject, error) {
 }
 
 // see notes which rows have changed, and has workers look at their partitions if
-// that changes who is alive, or what they read. The rows were read between began
-// and ended.
-func (m *members) see(rows map[memberID][]byte, began, ended time.Time) error {
+// that changes who is alive, or what they read. The rows were read for a beat,
+// between began and ended. Beats write one row, so their order is that of their
+// snapshots.
+func (m *members) see(beat uint64, rows map[memberID][]byte, began, ended time.Time) error {
 	m.mu.Lock()
-	if began.Before(m.looked) { // a worker that joins has looked meanwhile
+	if beat < m.seen { // a worker that joins has looked meanwhile
 		m.mu.Unlock()
 		return nil
 	}
@@ -240,9 +259,12 @@ func (m *members) see(rows map[memberID][]byte, began, ended time.Time) error {
 			delete(m.peers, id)
 		}
 	}
-	m.looked = began
+	before := m.looked
+	m.seen, m.looked = beat, began
 	live := m.alive()
-	changed := !slices.EqualFunc(m.live, live, func(a, b livePeer) bool {
+	// Who has shown no sign of life for so long may have lost partitions.
+	missed := !before.IsZero() && time.Since(before) >= m.q.opts.MemberTTL
+	changed := missed || !slices.EqualFunc(m.live, live, func(a, b livePeer) bool {
 		return a.id == b.id && slices.Equal(a.reads, b.reads)
 	})
 	m.live = live
@@ -342,16 +364,33 @@ func (q *Queue) sequences(topic string) uint32 {
 	return mine
 }
 
-// alive tells whether another process is, as far as this one knows.
-func (q *Queue) alive(id memberID) bool {
+// health is what this process knows of another.
+type health uint8
+
+const (
+	healthDead    health = iota
+	healthAlive          // as of the last look
+	healthUnknown        // it may have joined since the last look
+)
+
+// health tells how a process is that was met, as the owner of something, at a
+// time. One that has no row when this process looks after that has left, or is
+// dead for long.
+func (q *Queue) health(id memberID, met time.Time) health {
 	m := q.sharing()
 	if m == nil {
-		return false
+		return healthDead
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	p := m.peers[id]
-	return p != nil && m.living(id, p)
+	switch p := m.peers[id]; {
+	case p != nil && m.living(id, p):
+		return healthAlive
+	case p == nil && !m.looked.After(met):
+		m.soon()
+		return healthUnknown
+	}
+	return healthDead
 }
 
 func (q *Queue) sharing() *members {

@@ -167,7 +167,7 @@ func TestZombie(t *testing.T) {
 func TestZombieUnderLoad(t *testing.T) {
 	for _, kind := range kinds {
 		t.Run(string(kind), func(t *testing.T) {
-			inCluster(t, 64, func(c *cluster) {
+			inCluster(t, 32, func(c *cluster) {
 				s := queue.Subscription{Topic: "a", Group: "g", BatchSize: 8}
 				for _, name := range []string{"1", "2", "3"} {
 					c.proc(name).work(kind, s)
@@ -178,10 +178,10 @@ func TestZombieUnderLoad(t *testing.T) {
 				load := func(d time.Duration) {
 					for end := time.Now().Add(d); time.Now().Before(end); rounds++ {
 						c.publish("a")
-						c.wait(500 * time.Millisecond)
+						c.wait(time.Second)
 					}
 				}
-				for range 3 {
+				for range 2 {
 					second.freeze()
 					load(3 * ttl)
 					second.revive()
@@ -191,7 +191,7 @@ func TestZombieUnderLoad(t *testing.T) {
 				}
 				c.settled("a", "g")
 				if kind == tx || kind == txBatch {
-					require.Equal(c, (rounds+1)*64, c.effects("g", "a"))
+					require.Equal(c, (rounds+1)*32, c.effects("g", "a"))
 				}
 				for _, term := range c.terms(second, "a", "g") {
 					require.Zero(c, term.Crashes)

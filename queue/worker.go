@@ -152,6 +152,9 @@ func (q *Queue) release(w *Worker) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.claimed = slices.DeleteFunc(q.claimed, func(x *Worker) bool { return x == w })
+	if q.members != nil {
+		q.members.soon() // others may wait for what w had
+	}
 }
 
 func overlap(a, b *Range) bool {
@@ -161,6 +164,9 @@ func overlap(a, b *Range) bool {
 // load reads how far the group and the log are, and assigns partitions. What is
 // published from then on the topic tells.
 func (w *Worker) load(ctx context.Context) error {
+	w.mu.Lock()
+	w.reassign = false
+	w.mu.Unlock()
 	var cps []checkpoint
 	var heads [shards]head
 	err := w.q.store.View(ctx, func(tx *kv.Txn) error {
@@ -186,6 +192,9 @@ func (w *Worker) load(ctx context.Context) error {
 		l.head = max(l.head, heads[p/per].last[p%per])
 		if l.state == laneIdle && l.token == (token{}) {
 			l.done, l.saved = cps[p].floor, cps[p].floor
+		}
+		if l.token != (token{}) && l.token != cps[p].owner {
+			l.lost = true
 		}
 		w.assign(l, mine[p] && w.leading)
 	}
@@ -372,7 +381,7 @@ func (w *Worker) raise(ends []partitionEnd) {
 func (w *Worker) rest(l *lane) {
 	if l.lost {
 		w.empty(l)
-		*l = lane{partition: l.partition, mine: l.mine, head: l.head, done: l.saved, saved: l.saved}
+		l.begin()
 	}
 	switch {
 	case !l.mine:
