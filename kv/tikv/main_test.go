@@ -1,16 +1,22 @@
 package tikv_test
 
 import (
+	"os"
 	"testing"
 
 	"go.uber.org/goleak"
 
+	"github.com/tito-db/tito-go/kv/tikv/internal/clientlog"
 	"github.com/tito-db/tito-go/kv/tikv/tikvtest"
 )
 
 var servers tikvtest.Servers
 
 func TestMain(m *testing.M) {
+	clientlog.Listen(nil) // clients of others than this driver log otherwise
+	if os.Getenv(childEnv) != "" {
+		os.Exit(pausedChild())
+	}
 	goleak.VerifyTestMain(servers.Tests(m), leaves...)
 }
 
