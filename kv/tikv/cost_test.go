@@ -14,7 +14,6 @@ import (
 	"github.com/tikv/client-go/v2/tikvrpc/interceptor"
 
 	"github.com/tito-db/tito-go/kv"
-	"github.com/tito-db/tito-go/kv/tikv/tikvtest"
 )
 
 // rpcs counts requests by their names; that to PD for a timestamp is "TSO".
@@ -104,7 +103,7 @@ func TestRequests(t *testing.T) {
 		}
 	}
 	commit := map[string]int{"TSO": 2, "Get": 1, "Prewrite": 1} // in one phase
-	if c.Kind() == tikvtest.Model {
+	if _, twoPhases := lacks[c.Kind()][onePhase]; twoPhases {
 		commit = map[string]int{"TSO": 3, "Get": 1, "Prewrite": 1, "Commit": 1}
 	}
 	for _, op := range []struct {

@@ -21,9 +21,7 @@ import (
 func own(t *testing.T) *tikvtest.Cluster {
 	t.Helper()
 	c := servers.Own(t)
-	if c.Kind() == tikvtest.Model {
-		t.Skip("there are no servers to kill or pause")
-	}
+	needs(t, c, mortal)
 	return c
 }
 
@@ -83,9 +81,7 @@ func hang(n tikvserver.Node) func(context.Context, *tikvserver.Cluster) error {
 // from going on.
 func TestKill(t *testing.T) {
 	c := servers.Cluster(t)
-	if c.Kind() == tikvtest.Model {
-		t.Skip("processes have no model of a cluster in common")
-	}
+	needs(t, c, processes)
 	t.Setenv("TITO_TIKV_PD", strings.Join(c.PD(), ",")) // for the processes that are killed
 	prefix := func(dir string) string { return "tikvtest/" + strings.TrimLeft(dir, "/") }
 	kvtest.Kill(t, func(dir string, o *kv.Options) (*kv.Store, error) {

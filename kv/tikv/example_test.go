@@ -2,6 +2,7 @@ package tikv_test
 
 import (
 	"context"
+	"errors"
 	"log"
 	"log/slog"
 
@@ -42,6 +43,8 @@ func ExampleRunGC() {
 	// ... serve ...
 
 	stop()
-	<-ended
+	if err := <-ended; !errors.Is(err, context.Canceled) {
+		log.Print(err)
+	}
 	_ = store.Close()
 }

@@ -17,7 +17,6 @@ import (
 
 	"github.com/tito-db/tito-go/kv"
 	"github.com/tito-db/tito-go/kv/tikv"
-	"github.com/tito-db/tito-go/kv/tikv/tikvtest"
 )
 
 const (
@@ -30,9 +29,7 @@ const (
 // and nothing below a watermark that others have acted upon.
 func TestPausedProcess(t *testing.T) {
 	c := servers.Cluster(t)
-	if c.Kind() == tikvtest.Model {
-		t.Skip("processes have no model of a cluster in common")
-	}
+	needs(t, c, processes)
 	prefix := c.Prefix(t)
 	s, err := c.OpenAt(t.Context(), prefix, &tikv.Options{Options: kv.Options{TxnLifetime: pausedLifetime}})
 	require.NoError(t, err)
