@@ -23,7 +23,7 @@ type Options struct {
 	Closed      func()        // called when the client has been closed; may be nil
 }
 
-// Defaults of Options.
+// DefaultTimeout is the default of Options.Timeout.
 const DefaultTimeout = 20 * time.Second
 
 // Driver is an open store.
