@@ -220,7 +220,7 @@ func ensureGroup(ctx context.Context, store *kv.Store, keys keyspace, topic, gro
 				s.floors = append(s.floors, h.last...)
 			}
 		}
-		return tx.Set(keys.group(topic, group), s.append(nil))
+		return tx.Set(keys.group(topic, group), s.appendAt(nil, time.Now()))
 	})
 	if err != nil {
 		return s, fmt.Errorf("queue: group %q of topic %q: %w", group, topic, err)
@@ -240,8 +240,9 @@ func readGroup(ctx context.Context, tx *kv.Txn, keys keyspace, topic, group stri
 	return s, true, err
 }
 
-func (s *start) append(dst []byte) []byte {
-	dst = binary.BigEndian.AppendUint64(append(dst, groupFormat), uint64(time.Now().UnixMilli()))
+// appendAt makes the row of a group that is made now.
+func (s *start) appendAt(dst []byte, now time.Time) []byte {
+	dst = binary.BigEndian.AppendUint64(append(dst, groupFormat), uint64(now.UnixMilli()))
 	dst = binary.AppendUvarint(dst, uint64(len(s.floors)))
 	for _, f := range s.floors {
 		dst = binary.AppendUvarint(dst, f)

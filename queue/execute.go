@@ -352,7 +352,7 @@ func (j *job) handTx(parts []part) (handResult, error) {
 	if total > 1 {
 		o.MaxAttempts = 1 // a smaller batch conflicts less
 	}
-	for {
+	for u := (unknown{}); ; u.pause(w.ctx) {
 		var handlerErr error
 		ran := false
 		err := w.q.store.Run(w.ctx, o, func(tx *kv.Txn) error {

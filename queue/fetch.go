@@ -3,6 +3,7 @@ package queue
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/tito-db/tito-go/kv"
@@ -210,14 +211,24 @@ func (w *Worker) carefulWindow() uint64 {
 // what its former owner still has in hand fails, since it demands its own.
 func (w *Worker) claim(ctx context.Context, lanes []wanted) error {
 	var unowned []*wanted
-	var partitions []int
 	for i := range lanes {
 		if l := &lanes[i]; l.token == (token{}) {
-			unowned, partitions = append(unowned, l), append(partitions, l.partition)
+			unowned = append(unowned, l)
 		}
 	}
-	if len(unowned) == 0 {
-		return nil
+	for some := range slices.Chunk(unowned, max(1, w.q.txnRoom()/changeSize)) {
+		if err := w.claimSome(ctx, some); err != nil {
+			return fmt.Errorf("queue: claiming partitions: %w", err)
+		}
+	}
+	return nil
+}
+
+// claimSome claims partitions in one transaction.
+func (w *Worker) claimSome(ctx context.Context, unowned []*wanted) error {
+	partitions := make([]int, len(unowned))
+	for i, l := range unowned {
+		partitions[i] = l.partition
 	}
 	now := time.Now()
 	tokens := make([]token, len(unowned)) // the same if the transaction is repeated
@@ -253,7 +264,7 @@ func (w *Worker) claim(ctx context.Context, lanes []wanted) error {
 		return nil
 	})
 	if err != nil {
-		return fmt.Errorf("queue: claiming partitions: %w", err)
+		return err
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()

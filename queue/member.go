@@ -207,13 +207,17 @@ func (m *members) row() (beat uint64, row []byte) {
 	m.mu.Lock()
 	m.beats++
 	beat = m.beats
-	row = binary.AppendUvarint([]byte{memberFormat}, beat)
 	m.mu.Unlock()
-	row = binary.AppendUvarint(row, uint64(len(reads)))
+	return beat, appendMember(nil, beat, reads)
+}
+
+func appendMember(dst []byte, beats uint64, reads []subject) []byte {
+	dst = binary.AppendUvarint(append(dst, memberFormat), beats)
+	dst = binary.AppendUvarint(dst, uint64(len(reads)))
 	for _, s := range reads {
-		row = appendString(appendString(row, s.topic), s.group)
+		dst = appendString(appendString(dst, s.topic), s.group)
 	}
-	return beat, row
+	return dst
 }
 
 func parseMember(row []byte) ([]subject, error) {

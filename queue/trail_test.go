@@ -86,7 +86,7 @@ func (s *spec) publish(ctx context.Context, store *kv.Store, q *queue.Queue, key
 		n := 0
 		err := store.Update(ctx, func(tx *kv.Txn) error {
 			var err error
-			if n, err = number(ctx, tx, "published/"+key); err != nil {
+			if n, err = readNumber(ctx, tx, "published/"+key); err != nil {
 				return err
 			}
 			n++
@@ -108,7 +108,7 @@ func (s *spec) publish(ctx context.Context, store *kv.Store, q *queue.Queue, key
 	return nil
 }
 
-func number(ctx context.Context, tx *kv.Txn, key string) (n int, err error) {
+func readNumber(ctx context.Context, tx *kv.Txn, key string) (n int, err error) {
 	v, err := tx.Get(ctx, []byte(key))
 	if errors.Is(err, kv.ErrNotFound) {
 		return 0, nil
@@ -171,12 +171,12 @@ func countInOrder(ctx context.Context, tx *kv.Txn, group string, ev *queue.Event
 	if _, err := fmt.Sscan(text, &n); err != nil {
 		return err
 	}
-	last, err := number(ctx, tx, "newest/"+group+"/"+key)
+	last, err := readNumber(ctx, tx, "newest/"+group+"/"+key)
 	if err != nil {
 		return err
 	}
 	if n != last+1 {
-		wrong, err := number(ctx, tx, "wrong/"+group)
+		wrong, err := readNumber(ctx, tx, "wrong/"+group)
 		if err = errors.Join(err, setNumber(tx, "wrong/"+group, wrong+1)); err != nil {
 			return err
 		}
@@ -215,7 +215,7 @@ func (t *trail) check(store *kv.Store, q *queue.Queue) {
 	published := 0
 	require.NoError(t, store.View(t.Context(), func(tx *kv.Txn) error {
 		for key, acked := range t.acked {
-			n, err := number(t.Context(), tx, "published/"+key)
+			n, err := readNumber(t.Context(), tx, "published/"+key)
 			require.NoError(t, err)
 			require.GreaterOrEqual(t, n, acked, "published by %s", key)
 			t.acked[key] = n
@@ -303,7 +303,7 @@ func (t *trail) checkGroup(tx *kv.Txn, q *queue.Queue, topic string, kind kind, 
 	}
 	require.Empty(t, done, "handled, and not in the log")
 	t.floors[topic+group] = floors
-	wrong, err := number(t.Context(), tx, "wrong/"+group)
+	wrong, err := readNumber(t.Context(), tx, "wrong/"+group)
 	require.NoError(t, err)
 	require.Zero(t, wrong, "events out of order")
 }

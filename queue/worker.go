@@ -342,7 +342,7 @@ func (w *Worker) giveBack(ctx context.Context) error {
 		}
 	}
 	w.mu.Unlock()
-	if err := w.keeper.write(ctx, changes); err != nil {
+	if err := w.q.insist(ctx, "giving back partitions", func() error { return w.keeper.write(ctx, changes) }); err != nil {
 		return fmt.Errorf("queue: giving back the partitions of group %q of topic %q, %d with progress: %w", w.s.Group, w.s.Topic, unsaved, err)
 	}
 	return nil

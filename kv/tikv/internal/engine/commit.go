@@ -1,0 +1,128 @@
+package engine
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	tikverr "github.com/tikv/client-go/v2/error"
+	tikvkv "github.com/tikv/client-go/v2/kv"
+	"github.com/tikv/client-go/v2/oracle"
+	"github.com/tikv/client-go/v2/tikv"
+	"github.com/tikv/client-go/v2/txnkv/transaction"
+
+	"github.com/tito-db/tito-go/kv"
+)
+
+// Commit hands the writes and locks to the client, which until then has done
+// nothing for this transaction. A lock costs nothing of its own: the client
+// sends it along with the writes.
+func (t *txn) Commit(ctx context.Context, c *kv.Commit) (kv.Version, error) {
+	for _, w := range c.Writes {
+		var err error
+		if k := t.d.space.key(w.Key); w.Value == nil {
+			err = t.kv.Delete(k)
+		} else {
+			err = t.kv.Set(k, w.Value)
+		}
+		if err != nil {
+			return 0, commitError(ctx, err, false, false)
+		}
+	}
+	if len(c.Locks) > 0 {
+		keys := make([][]byte, len(c.Locks))
+		for i, k := range c.Locks {
+			keys[i] = t.d.space.key(k)
+		}
+		if err := t.kv.LockKeys(ctx, tikvkv.NewLockCtx(t.ts, tikvkv.LockNoWait, time.Now()), keys...); err != nil {
+			return 0, commitError(ctx, err, false, false)
+		}
+	}
+	return t.commit(ctx)
+}
+
+func (t *txn) commit(ctx context.Context) (kv.Version, error) {
+	var told string
+	t.kv.SetCommitCallback(func(info string, _ error) { told = info })
+	if err := t.kv.Commit(ctx); err != nil {
+		return 0, t.refused(ctx, err)
+	}
+	var info transaction.TxnInfo
+	if err := json.Unmarshal([]byte(told), &info); err != nil || info.CommitTS <= t.ts {
+		return 0, fmt.Errorf("%w: the client does not tell the version", kv.ErrCommitUnknown)
+	}
+	return kv.Version(info.CommitTS), nil
+}
+
+// refused is err, of the client's commit, as callers get it.
+func (t *txn) refused(ctx context.Context, err error) error {
+	sent, conflict := t.via.outcome()
+	if conflict && errors.Is(err, tikverr.ErrResultUndetermined) {
+		// The client leaves everything as it is where it does not know better, and
+		// whoever comes next would wait for the locks to expire.
+		t.d.background.Go(t.cleanUp)
+	}
+	return commitError(ctx, err, sent, conflict)
+}
+
+// cleanUp removes the locks of a commit that has failed.
+func (t *txn) cleanUp() {
+	c := transaction.TxnProbe{KVTxn: t.kv}.GetCommitter()
+	if !c.IsOnePC() { // else there are none
+		_ = c.CleanupMutations(t.d.store.Ctx()) // they expire
+	}
+}
+
+// committer is the client as the commit of one transaction sees it. It keeps
+// the transaction within its lifetime, whatever pauses the process: no
+// timestamp by which it could commit is given out later, and TiKV is told the
+// latest one that it may choose itself.
+type committer struct {
+	*tikv.KVStore
+	d    *Driver
+	last uint64 // timestamp of the end of the transaction's lifetime
+
+	watcher
+}
+
+func newCommitter(d *Driver, ts uint64) *committer {
+	last := ts + oracle.ComposeTS(d.info.TxnLifetime.Milliseconds(), 0)
+	return &committer{KVStore: d.store, d: d, last: last, watcher: watcher{startTS: ts}}
+}
+
+// GetTimestampWithRetry is how the client comes by every timestamp of a commit
+// but those that TiKV chooses, and by the time when it prolongs locks.
+func (c *committer) GetTimestampWithRetry(bo *tikv.Backoffer, scope string) (uint64, error) {
+	ts, err := c.KVStore.GetTimestampWithRetry(bo, scope)
+	if err == nil && ts > c.last {
+		return 0, kv.ErrTxnTooOld
+	}
+	return ts, err
+}
+
+// CheckBySchemaVer is asked before the client tells TiKV the latest timestamp
+// that it may choose, which is safeWindow above ts.
+func (c *committer) CheckBySchemaVer(ts uint64, _ transaction.SchemaVer) (*transaction.RelatedSchemaChange, error) {
+	if ts > c.last {
+		return nil, kv.ErrTxnTooOld
+	}
+	return nil, nil
+}
+
+// GetTiKVClient is the connection by which the parts of a commit are sent.
+func (c *committer) GetTiKVClient() tikv.Client {
+	return watched{c.KVStore.GetTiKVClient(), &c.watcher}
+}
+
+// WaitGroup counts what goes on when the commit has returned.
+func (c *committer) WaitGroup() *sync.WaitGroup { return &c.d.background }
+
+// Go starts fn. The client's pool forgets what it is given once it is closed,
+// and nobody would count that as done.
+func (c *committer) Go(fn func()) error {
+	go fn()
+	return nil
+}

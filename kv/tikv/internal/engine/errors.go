@@ -1,0 +1,139 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"strings"
+
+	tikverr "github.com/tikv/client-go/v2/error"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	"github.com/tito-db/tito-go/kv"
+)
+
+// failure is an error of the client as kv's callers get it. The client's texts
+// may hold keys, so that only what is known to hold none is shown; errors.Is
+// and errors.As find the rest.
+type failure struct {
+	is    []error // what it is, in kv's words first
+	cause error   // the client's; nil if there is none
+}
+
+func fail(cause error, is ...error) error { return &failure{is: is, cause: cause} }
+
+func (f *failure) Error() string {
+	texts := make([]string, len(f.is))
+	for i, e := range f.is {
+		texts[i] = e.Error()
+	}
+	if why := reason(f.cause); why != "" {
+		texts = append(texts, why)
+	}
+	return strings.Join(texts, ": ")
+}
+
+func (f *failure) Unwrap() []error {
+	if f.cause == nil {
+		return f.is
+	}
+	return append(f.is[:len(f.is):len(f.is)], f.cause)
+}
+
+// errTimeout is why a call ends that its caller would have waited for longer.
+var errTimeout = errors.New("kv: tikv: the cluster did not answer in time")
+
+// plain are errors of the client with constant texts.
+var plain = [...]error{ // immutable
+	tikverr.ErrResultUndetermined, tikverr.ErrRegionUnavailable, tikverr.ErrTiKVServerTimeout,
+	tikverr.ErrTiKVServerBusy, tikverr.ErrTiKVStaleCommand, tikverr.ErrTiKVMaxTimestampNotSynced,
+	tikverr.ErrResolveLockTimeout, tikverr.ErrRegionDataNotReady, tikverr.ErrRegionNotInitialized,
+	tikverr.ErrTiKVDiskFull, tikverr.ErrRegionRecoveryInProgress, tikverr.ErrBodyMissing,
+	tikverr.ErrTiDBShuttingDown, context.Canceled, context.DeadlineExceeded,
+}
+
+// reason returns what may be shown of err, possibly nothing.
+func reason(err error) string {
+	for _, p := range plain {
+		if errors.Is(err, p) {
+			return p.Error()
+		}
+	}
+	var pd *tikverr.ErrPDServerTimeout
+	if errors.As(err, &pd) {
+		return "pd server timeout"
+	}
+	if s, ok := status.FromError(err); ok && s.Code() != codes.OK {
+		return "rpc error: " + s.Code().String()
+	}
+	return ""
+}
+
+// CallError is err, of any call but a commit, as callers get it.
+func CallError(ctx context.Context, err error) error {
+	if ended := contextErrors(ctx); ended != nil {
+		return fail(err, ended...)
+	}
+	return fail(err, kv.ErrUnavailable)
+}
+
+// contextErrors tells by which errors ctx has ended, if it has. That the
+// driver's own time is up is not a matter of the caller's context.
+func contextErrors(ctx context.Context) []error {
+	err := ctx.Err()
+	if err == nil {
+		return nil
+	}
+	switch cause := context.Cause(ctx); {
+	case errors.Is(cause, errTimeout):
+		return []error{kv.ErrUnavailable, errTimeout}
+	case cause != nil && !errors.Is(err, cause):
+		return []error{err, cause}
+	}
+	return []error{err}
+}
+
+// readError is err, of a read, as callers get it.
+func (t *txn) readError(ctx context.Context, err error) error {
+	var collected *tikverr.ErrGCTooEarly
+	if errors.As(err, &collected) {
+		return fail(err, t.tooOld())
+	}
+	return CallError(ctx, err)
+}
+
+// tooOld is the error of a transaction whose snapshot is gone.
+func (t *txn) tooOld() error {
+	if t.kv == nil {
+		return kv.ErrSnapshotTooOld
+	}
+	return kv.ErrTxnTooOld
+}
+
+// commitError is err, of a commit, as callers get it. sent tells whether
+// anything was sent to a server, and conflict whether one has refused it so that
+// it cannot have happened.
+func commitError(ctx context.Context, err error, sent, conflict bool) error {
+	var (
+		latch     *tikverr.ErrWriteConflictInLatch
+		retryable *tikverr.ErrRetryable
+		tooLarge  *tikverr.ErrTxnTooLarge
+		entry     *tikverr.ErrEntryTooLarge
+	)
+	with := func(kind error) error { return fail(err, append([]error{kind}, contextErrors(ctx)...)...) }
+	switch {
+	case conflict:
+		return fail(err, kv.ErrConflict)
+	case errors.Is(err, tikverr.ErrResultUndetermined):
+		return with(kv.ErrCommitUnknown)
+	case errors.Is(err, kv.ErrTxnTooOld): // found before it could commit
+		return fail(err, kv.ErrTxnTooOld)
+	case errors.As(err, &latch), errors.As(err, &retryable): // rolled back by another one that met its locks
+		return fail(err, kv.ErrConflict)
+	case sent:
+		return with(kv.ErrCommitUnknown)
+	case errors.As(err, &tooLarge), errors.As(err, &entry):
+		return fail(err, kv.ErrTxnTooLarge)
+	}
+	return with(kv.ErrUnavailable)
+}
