@@ -39,7 +39,7 @@ func (q *Queue) Terms(ctx context.Context, tx *kv.Txn, topic, group string, part
 	for p, cp := range all {
 		terms[p] = Term{
 			Owned: cp.owner != token{}, ByQueue: cp.owner.member() == q.id, Floor: cp.floor,
-			Crashes: int(cp.crashes), Attempts: int(cp.retry.attempts), Started: cp.started, Waits: cp.retry.err,
+			Crashes: int(cp.crashes), Attempts: int(cp.retry.attempts), Started: cp.trial == started || cp.trial == alone, Waits: cp.retry.err,
 		}
 	}
 	return terms, err
