@@ -15,7 +15,7 @@ import (
 
 var (
 	chaosRuns = flag.Int("chaos", 20, "how many random stories TestChaos tells")
-	chaosSeed = flag.Uint64("seed", 0, "the seed of the first story of TestChaos; 0 draws one")
+	seed      = flag.Uint64("seed", 0, "the seed of what is random; 0 draws one")
 )
 
 // TestChaos tells random stories: processes with workers of several groups and
@@ -23,12 +23,12 @@ var (
 // the end every event has one position, transactional handlers have had their
 // effect once for each, nothing is stuck, and all is as calm as ever.
 func TestChaos(t *testing.T) {
-	seed := *chaosSeed
-	if seed == 0 {
-		seed = rand.Uint64()
+	first := *seed
+	if first == 0 {
+		first = rand.Uint64()
 	}
 	for n := range *chaosRuns {
-		seed := seed + uint64(n)
+		seed := first + uint64(n)
 		t.Run(fmt.Sprint("seed=", seed), func(t *testing.T) {
 			inCluster(t, 32, func(c *cluster) { newChaos(c, seed).run() })
 		})

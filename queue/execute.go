@@ -140,9 +140,18 @@ func (j *job) runEvent(p part, ev *Event) {
 		j.bury(p, ev, n, l.retry.err) // its process died at the last attempt
 		return
 	}
-	if l.done < l.careful {
+	if l.trial == suspect {
+		if !w.enterAlone() {
+			p.halted = true
+			return
+		}
+		defer w.leaveAlone()
+	}
+	if l.trial == suspect || l.done < l.careful {
 		c := w.change(l)
-		c.to.started = true
+		if c.to.trial = started; l.trial == suspect {
+			c.to.trial = alone
+		}
 		if !w.persist(c) {
 			p.halted = true
 			return
@@ -160,6 +169,19 @@ func (j *job) runEvent(p part, ev *Event) {
 		j.broken(result, err, p)
 	}
 }
+
+// enterAlone waits until no other suspect of the process is with a handler, of
+// whatever topic and group. It reports false if the worker ends before.
+func (w *Worker) enterAlone() bool {
+	select {
+	case w.q.alone <- struct{}{}:
+		return true
+	case <-w.ending:
+		return false
+	}
+}
+
+func (w *Worker) leaveAlone() { <-w.q.alone }
 
 // runBatch hands out the events of several parts at once.
 func (j *job) runBatch(parts []part) {

@@ -252,11 +252,12 @@ func (w *Worker) claimSome(ctx context.Context, unowned []*wanted) error {
 			}
 			if crashed {
 				cp.crashes++
-				if cp.started {
+				var failed bool
+				if cp.trial, failed = cp.trial.died(); failed {
 					cp.retry = retryState{attempts: cp.retry.attempts + 1, err: ErrDied.Error()}
 				}
 			}
-			cp.owner, cp.started = tokens[i], false
+			cp.owner, cp.trial = tokens[i], cp.trial.ended()
 			if err := w.keys.checkpoints.write(tx, partitions[i], cp); err != nil {
 				return err
 			}
@@ -281,7 +282,7 @@ func (w *Worker) claimSome(ctx context.Context, unowned []*wanted) error {
 			}
 			continue
 		}
-		l.token, l.retry, l.crashes = cp.owner, cp.retry, cp.crashes
+		l.token, l.retry, l.crashes, l.trial = cp.owner, cp.retry, cp.crashes, cp.trial
 		l.busy = busyState{}
 		if cp.crashes > 1 {
 			l.careful = cp.floor + w.carefulWindow()

@@ -49,7 +49,7 @@ func goldenRows() []goldenRow {
 	event := &Event{Topic: "user", Partition: partition, Seq: 7, Key: "k", Headers: m.Headers, Payload: m.Payload, Version: goldenVersion, row: log}
 	dead := *event
 	dead.Attempt = 5
-	full := checkpoint{owner: goldenToken, floor: 300, crashes: 2, started: true,
+	full := checkpoint{owner: goldenToken, floor: 300, crashes: 2, trial: started,
 		retry: retryState{attempts: 3, due: goldenTime, wait: 1500 * time.Millisecond, err: "oops"}}
 	h := head{last: make([]uint64, 1024/shards), hint: inboxPos{goldenVersion, 0xA001020304050607, 9}}
 	h.last[46] = 300

@@ -164,7 +164,7 @@ func (k *keeper) written(changes []*change, err error) {
 		case c.to.owner == token{}: // giveUp
 			if !c.lost {
 				l.token = token{}
-				l.retry, l.crashes, l.careful = retryState{}, 0, 0
+				l.retry, l.crashes, l.trial, l.careful = retryState{}, 0, noTrial, 0
 			}
 			k.w.rest(l)
 		case c.lost && l.state == laneIdle:

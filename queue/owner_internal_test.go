@@ -238,13 +238,13 @@ func TestInvariant6LateCommitOfZombie(t *testing.T) {
 
 // zombieChanges are all that a worker may want to write to a checkpoint.
 func zombieChanges(w *Worker, l *lane, ev *Event) map[string]*change {
-	flush, retry, started, release := w.change(l), w.change(l), w.change(l), w.change(l)
+	flush, retry, begun, release := w.change(l), w.change(l), w.change(l), w.change(l)
 	flush.to.floor += 4
 	retry.to.retry = retryState{attempts: 3, err: "zombie"}
-	started.to.started = true
+	begun.to.trial = started
 	release.to.owner = token{}
 	dead := w.deadLetter(l, ev, 5, "zombie")
-	return map[string]*change{"flush": flush, "retry": retry, "started": started, "release": release, "dead letter": dead}
+	return map[string]*change{"flush": flush, "retry": retry, "started": begun, "release": release, "dead letter": dead}
 }
 
 // Whatever a worker writes after another one took its partition changes nothing.

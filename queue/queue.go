@@ -65,6 +65,8 @@ type Queue struct {
 	nonce uint64        // the same, as a number
 	count atomic.Uint64 // messages published
 
+	alone chan struct{} // has room for one: the suspect that is with a handler; see trial
+
 	mu      sync.Mutex
 	topics  map[string]*topic // those that workers of this Queue run on
 	claimed []*Worker         // those that run
@@ -96,7 +98,7 @@ func Open(store *kv.Store, o *Options) (*Queue, error) {
 		opts.Logger = slog.New(slog.DiscardHandler)
 	}
 	opts.Prefix = slices.Clone(opts.Prefix)
-	q := &Queue{store: store, opts: opts, keys: keyspace{opts.Prefix}, log: opts.Logger, topics: map[string]*topic{}}
+	q := &Queue{store: store, opts: opts, keys: keyspace{opts.Prefix}, log: opts.Logger, topics: map[string]*topic{}, alone: make(chan struct{}, 1)}
 	if _, err := rand.Read(q.id[:]); err != nil {
 		return nil, fmt.Errorf("queue: no randomness: %w", err)
 	}
