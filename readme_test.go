@@ -2,25 +2,26 @@ package tito_test
 
 import (
 	"os"
+	"regexp"
 	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 )
 
-// TestReadmeShowsTheExample holds the README's first code to the example that
-// is compiled and run.
-func TestReadmeShowsTheExample(t *testing.T) {
+// TestReadmeShowsTheExamples holds the README's Go code, block by block, to the
+// examples that are compiled and run.
+func TestReadmeShowsTheExamples(t *testing.T) {
 	readme, err := os.ReadFile("README.md")
 	require.NoError(t, err)
-	example, err := os.ReadFile("example_test.go")
-	require.NoError(t, err)
-
-	_, shown, ok := strings.Cut(string(readme), "```go\n")
-	require.True(t, ok, "the README has Go code")
-	shown, _, ok = strings.Cut(shown, "```\n")
-	require.True(t, ok)
-	_, declarations, ok := strings.Cut(string(example), "\n)\n\n") // after the imports
-	require.True(t, ok)
-	require.Equal(t, declarations, shown)
+	shown := regexp.MustCompile("(?s)```go\n(.*?)```\n").FindAllStringSubmatch(string(readme), -1)
+	files := []string{"example_test.go", "example_events_test.go"}
+	require.Len(t, shown, len(files))
+	for i, file := range files {
+		example, err := os.ReadFile(file)
+		require.NoError(t, err)
+		_, declarations, ok := strings.Cut(string(example), "\n)\n\n") // after the imports
+		require.True(t, ok)
+		require.Equal(t, declarations, shown[i][1])
+	}
 }

@@ -62,6 +62,10 @@ type Info struct {
 	// that all processes agree.
 	TxnLifetime time.Duration
 
+	// Shared tells whether several processes can have the store open at the
+	// same time.
+	Shared bool
+
 	// NoSync tells whether commits may skip waiting for durability. A driver
 	// may say so only if a later synced commit makes all earlier ones durable.
 	NoSync bool

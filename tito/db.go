@@ -7,6 +7,7 @@ import (
 	"sync/atomic"
 
 	"github.com/tito-db/tito-go/kv"
+	"github.com/tito-db/tito-go/queue"
 )
 
 // Options of a DB. The zero value means the defaults; nil works too.
@@ -26,12 +27,17 @@ type Options struct {
 	// whose row does not match. By default it skips and counts the entry; see
 	// DB.StaleEntries.
 	Strict bool
+
+	// Queue has the options of the queue that events are published to. Its
+	// Prefix is the database's, so leave it empty.
+	Queue *queue.Options
 }
 
 // DB is a set of tables in a store. It is safe for any number of goroutines,
 // and holds nothing that has to be closed; the store remains the caller's.
 type DB struct {
 	store  *kv.Store
+	queue  *queue.Queue
 	opts   Options
 	tables map[AnyTable]*binding
 	byName map[string]AnyTable
@@ -54,6 +60,10 @@ func Open(ctx context.Context, store *kv.Store, o *Options, tables ...AnyTable) 
 	if len(db.opts.Prefix) > maxPrefixSize {
 		return nil, fmt.Errorf("%w: Prefix of more than %d bytes", ErrSchema, maxPrefixSize)
 	}
+	var err error
+	if db.queue, err = openQueue(store, &db.opts); err != nil {
+		return nil, err
+	}
 	shapes := make([]tableShape, len(tables))
 	for i, t := range tables {
 		if t == nil {
@@ -72,7 +82,7 @@ func Open(ctx context.Context, store *kv.Store, o *Options, tables ...AnyTable) 
 		return nil, err
 	}
 	var entries []catalogEntry
-	err := store.Update(ctx, func(tx *kv.Txn) error {
+	err = store.Update(ctx, func(tx *kv.Txn) error {
 		c := catalog{tx: tx, prefix: db.opts.Prefix}
 		var err error
 		entries, err = c.register(ctx, shapes)
@@ -90,8 +100,29 @@ func Open(ctx context.Context, store *kv.Store, o *Options, tables ...AnyTable) 
 // maxPrefixSize leaves room in a key for everything after the prefix.
 const maxPrefixSize = 256
 
+// openQueue opens the queue beside the tables.
+func openQueue(store *kv.Store, o *Options) (*queue.Queue, error) {
+	var opts queue.Options
+	if o.Queue != nil {
+		opts = *o.Queue
+	}
+	if len(opts.Prefix) > 0 {
+		return nil, fmt.Errorf("%w: Queue.Prefix is set; the queue has the database's Prefix", ErrSchema)
+	}
+	opts.Prefix = o.Prefix
+	q, err := queue.Open(store, &opts)
+	if err != nil {
+		return nil, fmt.Errorf("tito: open: %w", err)
+	}
+	return q, nil
+}
+
 // Store returns the store underneath.
 func (db *DB) Store() *kv.Store { return db.store }
+
+// Queue returns the queue that events are published to: for workers that
+// handle them, and for messages that are not of a table.
+func (db *DB) Queue() *queue.Queue { return db.queue }
 
 // StaleEntries returns how many index entries queries have skipped because
 // their row was missing or did not have them. It stays 0 unless the store is

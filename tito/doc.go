@@ -37,6 +37,16 @@
 // [HasPrefix], on the fields from the left, with At for the leading ones. What
 // no index serves cannot be asked for; [Table.Scan] is the explicit full scan.
 //
+// # Events
+//
+// A table that declares events publishes one to each of its topics with every
+// write of a row, in the same transaction: an [Event] exists if and only if the
+// row was written. [DB.Queue] is where workers get them; [Table.Change] reads one
+// with the table's types, [ParseEvent] without them. A handler that has a
+// transaction writes rows through [DB.Join], and they commit together with its
+// progress. Publishing adds nothing to a write's driver calls. An event whose
+// images are too large is refused before anything of the call is written.
+//
 // # Guarantees
 //
 // Rows, entries and relations of one transaction commit together or not at
@@ -60,6 +70,7 @@
 // relation.go for its parts. catalog.go and db.go bind declarations to a
 // store. writer.go is how rows and entries are written, query.go how they are
 // found, condition.go the ranges that conditions stand for, page.go the
-// cursors. rowkey.go and rowvalue.go are the stored format, specified in
+// cursors. event.go is what events say, publish.go how writes publish them.
+// rowkey.go, rowvalue.go and eventvalue.go are the stored format, specified in
 // docs/format.md.
 package tito

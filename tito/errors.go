@@ -63,6 +63,10 @@ var (
 	// ErrNotRegistered: the table was not given to Open.
 	ErrNotRegistered = errors.New("tito: table is not part of this database")
 
+	// ErrEvent: an event was published by another table than the one it is read
+	// for, or by none.
+	ErrEvent = errors.New("tito: event of something else")
+
 	// ErrQuery: the query contradicts itself or its table, or the options of a
 	// write do not fit it.
 	ErrQuery = errors.New("tito: invalid query")

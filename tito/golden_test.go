@@ -68,19 +68,20 @@ func dumpText(t *testing.T, store *kv.Store) string {
 		keys = append(keys, k)
 	}
 	slices.Sort(keys)
-	printable := func(s string) string {
-		return strings.Map(func(r rune) rune {
-			if r < ' ' || r > '~' || r == '|' {
-				return '.'
-			}
-			return r
-		}, strings.ToValidUTF8(s, "."))
-	}
 	var b strings.Builder
 	for _, k := range keys {
 		fmt.Fprintf(&b, "% X | % X | %s | %s\n", k, all[k], printable(k), printable(all[k]))
 	}
 	return b.String()
+}
+
+func printable(s string) string {
+	return strings.Map(func(r rune) rune {
+		if r < ' ' || r > '~' || r == '|' {
+			return '.'
+		}
+		return r
+	}, strings.ToValidUTF8(s, "."))
 }
 
 // TestGolden pins every byte of rows, entries and catalogue.
@@ -133,8 +134,6 @@ func TestGoldenIsRead(t *testing.T) {
 
 // TestDocumentedStore holds the examples in docs/format.md to the golden file.
 func TestDocumentedStore(t *testing.T) {
-	doc, err := os.ReadFile("../docs/format.md")
-	require.NoError(t, err)
 	text, err := os.ReadFile(goldenPath)
 	require.NoError(t, err)
 	var golden string // all bytes of keys and values
@@ -142,7 +141,15 @@ func TestDocumentedStore(t *testing.T) {
 		parts := strings.Split(line, " | ")
 		golden += parts[0] + " " + parts[1] + " "
 	}
-	_, doc, ok := bytes.Cut(doc, []byte("<!-- golden: tito -->"))
+	require.Equal(t, 4, documented(t, "<!-- golden: tito -->", golden))
+}
+
+// documented requires that golden has the bytes of each example in
+// docs/format.md behind the marker, and returns how many there are.
+func documented(t *testing.T, marker, golden string) int {
+	doc, err := os.ReadFile("../docs/format.md")
+	require.NoError(t, err)
+	_, doc, ok := bytes.Cut(doc, []byte(marker))
 	require.True(t, ok)
 	n := 0
 	for ok {
@@ -156,7 +163,7 @@ func TestDocumentedStore(t *testing.T) {
 		require.NotEmpty(t, example)
 		require.Contains(t, golden, strings.Join(example, " "))
 		n++
-		_, doc, ok = bytes.Cut(doc, []byte("<!-- golden: tito -->"))
+		_, doc, ok = bytes.Cut(doc, []byte(marker))
 	}
-	require.Equal(t, 4, n)
+	return n
 }

@@ -32,6 +32,18 @@ type Schema[T any, ID comparable] struct {
 	// cleared in what is stored.
 	Relations []Relation[T]
 
+	// Events that writes publish, one for each topic.
+	Events []Event[T]
+
+	// PartitionKey of a record's events. Events with equal keys are handled
+	// one after the other, in the order of their transactions; an empty key
+	// has no order. A DELETE has the key of the record that was there, so that
+	// one that cannot be decoded cannot be deleted without NoEvents. If a write
+	// changes a record's key, its events before and after have no order. At most
+	// queue.MaxKeySize bytes, or the write fails with queue.ErrMessage. Default
+	// the row's id: text of up to 512 bytes, as in RowEvent.
+	PartitionKey func(*T) string
+
 	// Meta, if set, is where reads and writes put the row's revision and times
 	// in the record. It is not stored with the record.
 	Meta func(*T) *Meta
@@ -102,6 +114,17 @@ func (t *Table[T, ID]) check() error {
 			return fmt.Errorf("%w: table %q: index %q is defined twice", ErrSchema, t.name, ix.name)
 		}
 		names[ix.name] = true
+	}
+	names = map[string]bool{}
+	for i := range t.schema.Events {
+		e := &t.schema.Events[i]
+		if err := e.check(); err != nil {
+			return fmt.Errorf("table %q: %w", t.name, err)
+		}
+		if names[e.Topic] {
+			return fmt.Errorf("%w: table %q: topic %q is declared twice", ErrSchema, t.name, e.Topic)
+		}
+		names[e.Topic] = true
 	}
 	names = map[string]bool{}
 	for _, r := range t.schema.Relations {

@@ -12,6 +12,15 @@ type WriteOptions struct {
 	// write fails with ErrStale, or ErrNotFound if there is no row. Create and
 	// the Many forms do not take it: they fail with ErrQuery.
 	Expect uint64
+
+	// NoEvents makes the write publish nothing: for loads, repairs and writes
+	// that consumers are not to see.
+	NoEvents bool
+
+	// Metadata becomes the headers of the events that the write publishes: who
+	// did it, why, a trace id. Names and values share queue.MaxHeaderSize;
+	// beyond that the write fails with queue.ErrMessage.
+	Metadata map[string]string
 }
 
 // Create adds a record, and returns the stored copy, with its id if that was
@@ -122,6 +131,14 @@ func (t *Table[T, ID]) Delete(ctx context.Context, tx *Tx, id ID, o *WriteOption
 	if err != nil {
 		return t.rowError(id, err)
 	}
+	if p := t.newPublisher(tx, o); p != nil {
+		if err := p.add(key[len(b.rows):], value, nil, nil); err != nil {
+			return err
+		}
+		if err := p.publish(ctx); err != nil {
+			return err
+		}
+	}
 	return t.deleteRow(tx, b, key, &h)
 }
 
@@ -144,12 +161,24 @@ func (t *Table[T, ID]) DeleteMany(ctx context.Context, tx *Tx, ids []ID, o *Writ
 		return 0, err
 	}
 	headers := make([]rowHeader, len(values))
+	p := t.newPublisher(tx, o)
 	for i, v := range values {
 		if v == nil {
 			continue
 		}
+		pk := f.keys[i][len(b.rows):]
 		if headers[i], err = t.oldHeader(v, o); err != nil {
-			return 0, t.keyError(f.keys[i][len(b.rows):], err)
+			return 0, t.keyError(pk, err)
+		}
+		if p != nil {
+			if err := p.add(pk, v, nil, nil); err != nil {
+				return 0, err
+			}
+		}
+	}
+	if p != nil {
+		if err := p.publish(ctx); err != nil {
+			return 0, err
 		}
 	}
 	n := 0

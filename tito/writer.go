@@ -8,6 +8,7 @@ import (
 
 	"github.com/tito-db/tito-go/internal/keyenc"
 	"github.com/tito-db/tito-go/kv"
+	"github.com/tito-db/tito-go/queue"
 )
 
 // op is what a write demands of the rows that are there.
@@ -101,7 +102,11 @@ type scratch struct {
 	rows    []byte     // encoded rows
 	entries []byte
 	buf     []byte // a key that is used at once
-	writes  int    // counts calls that write, so that Patch notices others within it
+
+	messages []queue.Message // of the events
+	payloads []byte
+
+	writes int // counts calls that write, so that Patch notices others within it
 }
 
 type entryRef struct {
@@ -226,7 +231,7 @@ func (w *writer[T, ID]) run(ctx context.Context) error {
 			return w.t.rowError(w.items[i].id, err)
 		}
 	}
-	return w.write()
+	return w.write(ctx)
 }
 
 // load reads the stored rows and the owners of the unique values, which it
@@ -407,11 +412,23 @@ func nextRevision(old uint64, read kv.Version) uint64 {
 	return revision
 }
 
-// write changes the transaction: first the entries that go, of all records, so
-// that a value which moves from one to another is not deleted after it was
-// set; then those that come, and the rows. Sizes have been checked, so it can
-// fail only in ways that end the transaction.
-func (w *writer[T, ID]) write() error {
+// write changes the transaction: first it publishes, which refuses events that
+// are too large before anything is written; then the entries that go, of all
+// records, so that a value which moves from one to another is not deleted after
+// it was set; then those that come, and the rows. All other sizes have been
+// checked, so from there on it can fail only in ways that end the transaction.
+func (w *writer[T, ID]) write(ctx context.Context) error {
+	if p := w.t.newPublisher(w.tx, w.opts); p != nil {
+		for i := range w.items {
+			it := &w.items[i]
+			if err := p.add(it.key[len(w.b.rows):], it.value, w.rows[it.row[0]:it.row[1]], it.rec); err != nil {
+				return err
+			}
+		}
+		if err := p.publish(ctx); err != nil {
+			return err
+		}
+	}
 	for i := range w.items {
 		it := &w.items[i]
 		if err := w.diff(it, func(e entry) error {

@@ -11,24 +11,36 @@ import (
 	"github.com/tito-db/tito-go/tito"
 )
 
-// load stores the packages that it reads from in, at most limit unless that is
-// 0, and calls report after each transaction with what has been stored. A
-// package that is there already is replaced.
+// loadOptions of a load. The zero value loads all, silently.
+type loadOptions struct {
+	limit  int  // of packages; 0 is none
+	events bool // publish one for each package
+}
+
+// load stores the packages that it reads from in, and calls report after each
+// transaction with what has been stored. A package that is there already is
+// replaced.
 //
 // Reading goes on in a goroutine of its own while the batch before is written.
 // Where the store can do without, no commit waits for the disk; the load waits
 // once, at its end, and that also after an error, so that its figures tell
 // what is there to stay.
-func load(ctx context.Context, db *tito.DB, in io.Reader, limit int, report func(figures)) (figures, error) {
-	l := &loader{db: db, durability: kv.Sync, packages: map[string]origin{}, maintainers: map[string]int{}}
-	if db.Store().Info().NoSync {
-		l.durability = kv.NoSync
-	}
-	err := l.load(ctx, in, limit, report)
+func load(ctx context.Context, db *tito.DB, in io.Reader, o loadOptions, report func(figures)) (figures, error) {
+	l := &loader{db: db, write: tito.WriteOptions{NoEvents: !o.events}, packages: map[string]origin{}, maintainers: map[string]int{}}
+	err := l.load(ctx, in, o.limit, report)
 	if e := db.Store().WaitDurable(context.WithoutCancel(ctx), l.last); e != nil {
 		err = errors.Join(err, e)
 	}
 	return l.figures(), err
+}
+
+// durability is what many small transactions take: no sync where the store can
+// do without.
+func durability(s *kv.Store) kv.Durability {
+	if s.Info().NoSync {
+		return kv.NoSync
+	}
+	return kv.Sync
 }
 
 // figures tells what a load has stored: of a name that occurs several times
@@ -40,9 +52,9 @@ type figures struct {
 }
 
 type loader struct {
-	db         *tito.DB
-	durability kv.Durability
-	last       kv.Version // of the latest commit
+	db    *tito.DB
+	write tito.WriteOptions
+	last  kv.Version // of the latest commit
 
 	packages     map[string]origin // by name
 	maintainers  map[string]int    // number of packages
@@ -92,7 +104,7 @@ func (l *loader) load(ctx context.Context, in io.Reader, limit int, report func(
 // store writes b in one transaction if that can be. A batch too large for one
 // it halves. If a package cannot be stored, those before it still are.
 func (l *loader) store(ctx context.Context, b batch) error {
-	err := l.write(ctx, b)
+	err := l.storeAll(ctx, b)
 	if err == nil || ctx.Err() != nil {
 		return err
 	}
@@ -120,8 +132,8 @@ func (b batch) refused(err error) int {
 	return max(0, slices.IndexFunc(b, func(rec record) bool { return rec.pkg.Name == row.ID }))
 }
 
-// write stores b and the maintainers that it is the first to name.
-func (l *loader) write(ctx context.Context, b batch) error {
+// storeAll stores b and the maintainers that it is the first to name.
+func (l *loader) storeAll(ctx context.Context, b batch) error {
 	var (
 		ps    = make([]*Package, len(b))
 		ms    []*Maintainer
@@ -136,12 +148,12 @@ func (l *loader) write(ctx context.Context, b batch) error {
 		}
 	}
 	var committed *kv.Txn
-	err := l.db.Run(ctx, &kv.TxnOptions{Durability: l.durability}, func(tx *tito.Tx) error {
+	err := l.db.Run(ctx, &kv.TxnOptions{Durability: durability(l.db.Store())}, func(tx *tito.Tx) error {
 		committed = tx.KV()
 		if _, err := maintainers.PutMany(ctx, tx, ms, nil); err != nil {
 			return err
 		}
-		_, err := packages.PutMany(ctx, tx, ps, nil)
+		_, err := packages.PutMany(ctx, tx, ps, &l.write)
 		return err
 	})
 	if err != nil {

@@ -15,11 +15,11 @@ import (
 	"github.com/tito-db/tito-go/tito"
 )
 
-func openDB(t *testing.T, store *kv.Store, err error) *tito.DB {
+func newDB(t *testing.T, store *kv.Store, err error) *tito.DB {
 	t.Helper()
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, store.Close()) })
-	db, err := tito.Open(t.Context(), store, nil, packages, maintainers)
+	db, err := openDB(t.Context(), store)
 	require.NoError(t, err)
 	return db
 }
@@ -27,7 +27,7 @@ func openDB(t *testing.T, store *kv.Store, err error) *tito.DB {
 func memoryDB(t *testing.T, o kv.Options) *tito.DB {
 	t.Helper()
 	store, err := memory.Open(&memory.Options{Options: o})
-	return openDB(t, store, err)
+	return newDB(t, store, err)
 }
 
 func ignore(figures) {}
@@ -36,10 +36,10 @@ func TestLoadTwice(t *testing.T) {
 	for name, url := range stores(t) {
 		t.Run(name, func(t *testing.T) {
 			store, err := openStore(url, false)
-			db := openDB(t, store, err)
+			db := newDB(t, store, err)
 			o := newOracle(t, string(sample))
 			for range 2 {
-				f, err := load(t.Context(), db, strings.NewReader(string(sample)), 0, ignore)
+				f, err := load(t.Context(), db, strings.NewReader(string(sample)), loadOptions{}, ignore)
 				require.NoError(t, err)
 				require.Equal(t, o.figures(), f)
 				o.requireHolds(t, db)
@@ -54,7 +54,7 @@ func TestLoadUpdates(t *testing.T) {
 	first := "Package: a\nSection: s\nMaintainer: M <m@x>\nTag: x, y\nDepends: b\n\nPackage: b\nSize: 3\n\n"
 	second := "Package: a\nSection: t\nMaintainer: N\nTag: y, z\nHomepage: h\nDepends: c\n\n"
 	for _, list := range []string{first, second} {
-		_, err := load(t.Context(), db, strings.NewReader(list), 0, ignore)
+		_, err := load(t.Context(), db, strings.NewReader(list), loadOptions{}, ignore)
 		require.NoError(t, err)
 	}
 	newOracle(t, first+second).requireHolds(t, db)
@@ -78,7 +78,7 @@ Pre-Depends: f
 
 `
 	db := memoryDB(t, kv.Options{})
-	f, err := load(t.Context(), db, strings.NewReader(list), 0, ignore)
+	f, err := load(t.Context(), db, strings.NewReader(list), loadOptions{}, ignore)
 	require.NoError(t, err)
 	require.Equal(t, figures{packages: 2, maintainers: 2, dependencies: 1}, f)
 	newOracle(t, list).requireHolds(t, db)
@@ -88,7 +88,7 @@ Pre-Depends: f
 func TestLoadFigures(t *testing.T) {
 	list := "Package: a\nMaintainer: x\nDepends: b (>= 1), b (<< 2), c | d, e:any\nPre-Depends: b, d\n\n" +
 		"Package: b\nMaintainer: X\nDepends: a\n\nPackage: c\n\n"
-	f, err := load(t.Context(), memoryDB(t, kv.Options{}), strings.NewReader(list), 0, ignore)
+	f, err := load(t.Context(), memoryDB(t, kv.Options{}), strings.NewReader(list), loadOptions{}, ignore)
 	require.NoError(t, err)
 	require.Equal(t, figures{packages: 3, maintainers: 2, dependencies: 4 + 1}, f)
 }
@@ -96,7 +96,7 @@ func TestLoadFigures(t *testing.T) {
 func TestLoadInBatches(t *testing.T) {
 	list := generate(2*batchRecords + 1)
 	var reports []int
-	_, err := load(t.Context(), memoryDB(t, kv.Options{}), strings.NewReader(list), 0, func(f figures) {
+	_, err := load(t.Context(), memoryDB(t, kv.Options{}), strings.NewReader(list), loadOptions{}, func(f figures) {
 		reports = append(reports, f.packages)
 	})
 	require.NoError(t, err)
@@ -131,7 +131,7 @@ func TestBatchesAreBoundedInBytes(t *testing.T) {
 func TestLoadHalvesBatches(t *testing.T) {
 	db := memoryDB(t, kv.Options{MaxTxnSize: 16 << 10})
 	o := newOracle(t, string(sample))
-	f, err := load(t.Context(), db, strings.NewReader(string(sample)), 0, ignore)
+	f, err := load(t.Context(), db, strings.NewReader(string(sample)), loadOptions{}, ignore)
 	require.NoError(t, err)
 	require.Equal(t, o.figures(), f)
 	o.requireHolds(t, db)
@@ -140,7 +140,7 @@ func TestLoadHalvesBatches(t *testing.T) {
 func TestLoadRefusesWhatNoTransactionHolds(t *testing.T) {
 	list := generate(5) + "Package: large\nDescription: " + strings.Repeat("x", 20<<10) + "\n\n" + generate(9)
 	db := memoryDB(t, kv.Options{MaxTxnSize: 16 << 10})
-	f, err := load(t.Context(), db, strings.NewReader(list), 0, ignore)
+	f, err := load(t.Context(), db, strings.NewReader(list), loadOptions{}, ignore)
 	require.ErrorIs(t, err, kv.ErrTxnTooLarge)
 	require.ErrorContains(t, err, "line 16")
 	require.Equal(t, 5, f.packages)
@@ -155,7 +155,7 @@ func TestLoadRefusesRecord(t *testing.T) {
 	}
 	list := generate(5) + "Package: needy\nDepends: " + strings.Join(names, ", ") + "\n\n" + generate(9)
 	db := memoryDB(t, kv.Options{})
-	f, err := load(t.Context(), db, strings.NewReader(list), 0, ignore)
+	f, err := load(t.Context(), db, strings.NewReader(list), loadOptions{}, ignore)
 	require.ErrorIs(t, err, tito.ErrTooManyEntries)
 	require.ErrorContains(t, err, "line 16")
 	require.Equal(t, 5, f.packages)
@@ -167,7 +167,7 @@ func TestLoadLongestValues(t *testing.T) {
 	long := strings.Repeat("x", maxText)
 	list := fmt.Sprintf("Package: %s\nSection: %[1]s\nMaintainer: %[1]s\nHomepage: %[1]s\nTag: %[1]s\nDepends: %[1]s\n\n", long)
 	db := memoryDB(t, kv.Options{})
-	_, err := load(t.Context(), db, strings.NewReader(list), 0, ignore)
+	_, err := load(t.Context(), db, strings.NewReader(list), loadOptions{}, ignore)
 	require.NoError(t, err)
 	newOracle(t, list).requireHolds(t, db)
 }
@@ -175,7 +175,7 @@ func TestLoadLongestValues(t *testing.T) {
 func TestLoadStopsWithItsContext(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	db := memoryDB(t, kv.Options{})
-	f, err := load(ctx, db, strings.NewReader(generate(10*batchRecords)), 0, func(f figures) {
+	f, err := load(ctx, db, strings.NewReader(generate(10*batchRecords)), loadOptions{}, func(f figures) {
 		if f.packages == 2*batchRecords {
 			cancel()
 		}
@@ -195,7 +195,7 @@ func TestLoadLeavesABlockedRead(t *testing.T) {
 	t.Cleanup(func() { w.Close() })
 	done := make(chan error)
 	go func() {
-		_, err := load(ctx, memoryDB(t, kv.Options{}), in, 0, ignore)
+		_, err := load(ctx, memoryDB(t, kv.Options{}), in, loadOptions{}, ignore)
 		done <- err
 	}()
 	_, err := io.WriteString(w, "Package: a\n") // returns once it has been read
@@ -211,7 +211,7 @@ func TestLoadSyncsOnce(t *testing.T) {
 		w := &watcher{}
 		db := memoryDB(t, kv.Options{Wrap: func(d kv.Driver) kv.Driver { w.Driver = d; return w }})
 		w.noSync = nil // forget the catalogue's
-		_, err := load(t.Context(), db, strings.NewReader(list), 0, ignore)
+		_, err := load(t.Context(), db, strings.NewReader(list), loadOptions{}, ignore)
 		require.Equal(t, strings.HasSuffix(list, "junk\n"), err != nil)
 		require.Equal(t, []bool{true, true, true}, w.noSync)
 		require.Equal(t, []kv.Version{w.newest}, w.waits)
@@ -222,7 +222,7 @@ func TestLoadReportsAFailingSync(t *testing.T) {
 	failure := errors.New("disk on fire")
 	w := &watcher{fail: failure}
 	db := memoryDB(t, kv.Options{Wrap: func(d kv.Driver) kv.Driver { w.Driver = d; return w }})
-	_, err := load(t.Context(), db, strings.NewReader(generate(1)), 0, ignore)
+	_, err := load(t.Context(), db, strings.NewReader(generate(1)), loadOptions{}, ignore)
 	require.ErrorIs(t, err, failure)
 }
 

@@ -4,7 +4,7 @@
 //	go run ./examples/packages -store pebble:packages.db query section=games 'size>=100000000'
 //
 // Read model.go first: what is stored, and its indexes. Then load.go and
-// query.go.
+// query.go, and count.go for what -events does.
 package main
 
 import (
@@ -20,15 +20,18 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/tito-db/tito-go/kv"
 	"github.com/tito-db/tito-go/tito"
 )
 
-const usage = `usage: packages [-store URL] [-n LIMIT] [FILE|-]       load, then a few sample queries
+const usage = `usage: packages [-store URL] [-n LIMIT] [-events] [FILE|-]       load, then a few sample queries
        packages -store URL query [CONDITION...] [-limit N] [-after CURSOR]
 
 Loads a Debian package index (deb822 text, as apt-cache dumpavail prints it)
 from FILE, standard input (-) or a sample that is built in. A package that is
-there already is replaced; of several with one name the last counts.
+there already is replaced; of several with one name the last counts. With
+-events each package publishes an event, and while the load runs a worker keeps
+the number of packages in each section; use it for every load of a store.
 
 A query prints a line for each package: name, version, section, size and
 maintainer, separated by tabs. If there are more, it ends with "next: CURSOR".
@@ -92,8 +95,9 @@ type command struct {
 	query bool
 
 	// of a load
-	file string // "": the sample
-	n    int
+	file   string // "": the sample
+	n      int
+	events bool
 
 	// of a query
 	conditions []string
@@ -109,6 +113,7 @@ func (c *command) parseArgs(args []string) error {
 	f.SetOutput(io.Discard) // run reports errors
 	f.StringVar(&c.store, "store", "memory:", "`URL` of the store, one of "+storeForms(false))
 	f.IntVar(&c.n, "n", 0, "load the first `LIMIT` packages only; 0 is all")
+	f.BoolVar(&c.events, "events", false, "count packages by section, from events")
 	f.IntVar(&c.limit, "limit", 20, "print at most `N` packages")
 	f.StringVar(&c.after, "after", "", "go on after the `CURSOR` of the page before")
 	var rest []string
@@ -128,7 +133,7 @@ func (c *command) parseArgs(args []string) error {
 	}
 	foreign := []string{"limit", "after"}
 	if c.query = len(rest) > 0 && rest[0] == "query"; c.query {
-		foreign, c.conditions = []string{"n"}, rest[1:]
+		foreign, c.conditions = []string{"n", "events"}, rest[1:]
 	} else if len(rest) == 1 {
 		c.file = rest[0]
 	}
@@ -151,13 +156,17 @@ func (c *command) parseArgs(args []string) error {
 	return nil
 }
 
+func openDB(ctx context.Context, store *kv.Store) (*tito.DB, error) {
+	return tito.Open(ctx, store, nil, packages, maintainers, sections)
+}
+
 func (c *command) run(ctx context.Context) (err error) {
 	store, err := openStore(c.store, c.query)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, store.Close()) }()
-	db, err := tito.Open(ctx, store, nil, packages, maintainers)
+	db, err := openDB(ctx, store)
 	if err != nil {
 		return err
 	}
@@ -183,8 +192,8 @@ func (c *command) load(ctx context.Context, db *tito.DB) error {
 	counted := &countingReader{Reader: in}
 	p := newProgress(c.stderr, isTerminal(c.stderr), counted, size)
 	start := time.Now()
-	f, err := load(ctx, db, counted, c.n, p.at)
-	elapsed := max(time.Since(start), time.Microsecond)
+	f, counting, err := c.loadAndCount(ctx, db, counted, p.at)
+	elapsed := max(time.Since(start)-counting, time.Microsecond)
 	p.end()
 	if err != nil {
 		return fmt.Errorf("%s: %w (%d packages are stored)", c.inputName(), err, f.packages)
@@ -195,12 +204,43 @@ func (c *command) load(ctx context.Context, db *tito.DB) error {
 	fmt.Fprintf(c.stdout, "packages: %d\n", f.packages)
 	fmt.Fprintf(c.stdout, "maintainers: %d\n", f.maintainers)
 	fmt.Fprintf(c.stdout, "dependencies: %d\n", f.dependencies)
-	unit := time.Millisecond
-	if elapsed < time.Second {
-		unit = time.Microsecond
+	if c.events {
+		n, err := checkSections(ctx, db)
+		if err != nil {
+			return err
+		}
+		fmt.Fprintf(c.stdout, "sections: %d, their packages counted by %v after the load\n", n, round(counting))
 	}
-	fmt.Fprintf(c.stdout, "loaded in %v (%.0f packages/s)\n", elapsed.Round(unit), float64(f.packages)/elapsed.Seconds())
+	fmt.Fprintf(c.stdout, "loaded in %v (%.0f packages/s)\n", round(elapsed), float64(f.packages)/elapsed.Seconds())
 	return nil
+}
+
+func round(d time.Duration) time.Duration {
+	if d < time.Second {
+		return d.Round(time.Microsecond)
+	}
+	return d.Round(time.Millisecond)
+}
+
+// loadAndCount loads and, with -events, counts meanwhile, and returns how long
+// that took on when the load was done.
+func (c *command) loadAndCount(ctx context.Context, db *tito.DB, in io.Reader, report func(figures)) (f figures, after time.Duration, err error) {
+	o := loadOptions{limit: c.n, events: c.events}
+	if !c.events {
+		f, err = load(ctx, db, in, o, report)
+		return f, 0, err
+	}
+	counting, err := startCounting(ctx, db)
+	if err != nil {
+		return f, 0, err
+	}
+	defer func() { err = errors.Join(err, counting.end()) }()
+	if f, err = load(ctx, db, in, o, report); err != nil {
+		return f, 0, err
+	}
+	loaded := time.Now()
+	err = counting.wait(ctx)
+	return f, time.Since(loaded), err
 }
 
 // open returns the input and its size in bytes, -1 if that is not known.

@@ -40,7 +40,7 @@ func call(t *testing.T, stdin io.Reader, args ...string) result {
 func requireStored(t *testing.T, url, text string) {
 	t.Helper()
 	store, err := openStore(url, true)
-	newOracle(t, text).requireHolds(t, openDB(t, store, err))
+	newOracle(t, text).requireHolds(t, newDB(t, store, err))
 }
 
 var lastLine = regexp.MustCompile(`loaded in [0-9.]+(µs|ms|s|m[0-9.]+s) \([0-9]+ packages/s\)\n$`)
@@ -142,7 +142,7 @@ func TestCutInput(t *testing.T) {
 	for n := range text {
 		whole := text[:strings.LastIndex("\n\n"+text[:n], "\n\n")]
 		count := strings.Count(whole, "Package:")
-		f, err := load(t.Context(), memoryDB(t, kv.Options{}), strings.NewReader(text[:n]), 0, ignore)
+		f, err := load(t.Context(), memoryDB(t, kv.Options{}), strings.NewReader(text[:n]), loadOptions{}, ignore)
 		switch rest := strings.Trim(text[len(whole):n], "\n"); {
 		case rest == "":
 			require.NoError(t, err)

@@ -38,10 +38,27 @@ func newMaintainer(field string) *Maintainer {
 	return &Maintainer{ID: field, Name: strings.TrimSpace(name), Email: strings.TrimSuffix(email, ">")}
 }
 
+// Section says how many packages are of a section, counted from their events.
+// Its id is a slash and the section, since an id is not empty, and some packages
+// have no section.
+type Section struct {
+	ID       string
+	Packages int
+}
+
+func sectionID(name string) string { return "/" + name }
+
+// Name returns the section as packages have it.
+func (s *Section) Name() string { return strings.TrimPrefix(s.ID, "/") }
+
 const (
 	packageTable    tito.Name[Package, string]    = "packages"
 	maintainerTable tito.Name[Maintainer, string] = "maintainers"
+	sectionTable    tito.Name[Section, string]    = "sections"
 )
+
+// packageTopic has an event of each write of a package; see count.go.
+const packageTopic = "package"
 
 var (
 	packageByName       = tito.Index("by_name", tito.String(packageName), &tito.IndexOptions[Package]{Unique: true})
@@ -77,11 +94,17 @@ var (
 		Indexes: tito.Indexes(packageByName, packageByMaintainer, packageBySize, packageBySection,
 			packageByTag, packageByDependency, packageByHomepage),
 		Relations: tito.Relations(packageMaintainer, packageDependencies),
+		Events:    []tito.Event[Package]{{Topic: packageTopic, Before: true, After: true}},
 	})
 
 	maintainers = tito.Define(tito.Schema[Maintainer, string]{
 		Table: maintainerTable,
 		ID:    tito.StringID(func(m *Maintainer) *string { return &m.ID }).Generate(nil),
+	})
+
+	sections = tito.Define(tito.Schema[Section, string]{
+		Table: sectionTable,
+		ID:    tito.StringID(func(s *Section) *string { return &s.ID }).Generate(nil),
 	})
 )
 

@@ -1,0 +1,85 @@
+// Package queue keeps events in the store of the data that they are about, so
+// that a write and its event are one transaction, and an event's effects and the
+// progress over it are another.
+//
+//	q, err := queue.Open(store, nil)
+//	...
+//	err = store.Update(ctx, func(tx *kv.Txn) error { // the order and its event exist together, or not at all
+//		if err := tx.Set(orderKey, order); err != nil {
+//			return err
+//		}
+//		return q.Publish(ctx, tx, queue.Message{Topic: "orders", Key: customer, Payload: order})
+//	})
+//	...
+//	w, err := q.Subscribe(queue.Subscription{
+//		Topic: "orders", Group: "billing",
+//		TxHandler: func(ctx context.Context, tx *kv.Txn, ev *queue.Event) error {
+//			return tx.Set(invoiceKey(ev), invoice(ev)) // happens once for each event, whatever crashes
+//		},
+//	})
+//	...
+//	err = w.Run(ctx) // until ctx ends
+//
+// # Topics, partitions, groups
+//
+// A topic is a log of events in partitions, 1024 unless [Options] say otherwise.
+// [Message.Key] chooses the partition, and orders: events of one partition are
+// handled one after the other, in the order of the transactions that published
+// them; different partitions at the same time. Any number of groups read a topic,
+// each for itself: a group's checkpoint in a partition says up to which event it
+// is done.
+//
+// # Guarantees
+//
+//   - An event exists if and only if the transaction that published it committed.
+//   - It has one position. Positions in a partition are 1, 2, 3 ... without gaps.
+//   - If one transaction saw another's writes, or began after the other was
+//     acknowledged, its events with the same key come later.
+//   - Each group gets each event at least once, until its handler succeeds or the
+//     event becomes a dead letter.
+//   - What a transactional handler writes commits at most once for each event and
+//     group, however many processes crash, pause or work at the same time.
+//   - An event's handler does not start before that of the event before it in the
+//     partition has succeeded, or that event has become a dead letter. The one
+//     exception is a process that has lost the partition, because it was paused
+//     or cut off, and does not know it yet: a plain handler may run there
+//     alongside. Nothing that it does to the store through the queue counts.
+//
+// None of this depends on clocks, leases or on how many processes there are:
+// progress is a write in the transaction that makes it, and of two that would
+// make the same progress one conflicts. Leases only decide who tries.
+//
+// The effects of plain handlers ([Subscription.Handler], BatchHandler) are outside
+// the store and can be repeated: give them the event's topic, partition and
+// position, which never change, to recognize it.
+//
+// # Failure
+//
+// A handler's error or panic makes the event come again after a pause, while its
+// partition waits, so order is kept; see [Snooze], [RetryAfter], [Cancel]. After
+// MaxAttempts it is a [DeadLetter] and the partition goes on. An event that kills
+// its process is recognized, from the second time on, and ends the same way.
+//
+// # Processes
+//
+// On a store that several processes share (kv.Info.Shared), those that run
+// workers of a group divide its partitions among themselves and take over from
+// one that stops, at once, or dies, after Options.MemberTTL. Where one process has
+// the store it has all partitions. [Subscription].Partitions and Leader are for
+// programs that decide this themselves.
+//
+// # Cost
+//
+// Publishing is one write in the caller's transaction; it reads nothing and adds
+// no conflict. A worker moves events to the log, up to 2048 in a transaction, and
+// a transactional batch handler costs one batch get for its events, one for the
+// checkpoints and one commit. Idle topics cost a few reads a second.
+//
+// # Reading the source
+//
+// message.go and keys.go are what is stored. queue.go publishes, sequencer.go
+// moves what was published to the log, topic.go says when. worker.go runs a
+// subscription: fetch.go claims partitions and reads events, execute.go hands
+// them out, keeper.go writes checkpoints. member.go divides the work among
+// processes.
+package queue

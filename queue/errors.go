@@ -1,0 +1,55 @@
+package queue
+
+import (
+	"errors"
+	"fmt"
+)
+
+// Errors of this package, found with errors.Is. Those of the store pass
+// through as they are.
+var (
+	// ErrPayloadTooLarge: a message is larger than MaxPayloadSize, or than the
+	// store can hold. Nothing was written.
+	ErrPayloadTooLarge = errors.New("queue: payload too large")
+
+	// ErrMessage: a message has no topic, a name that is not allowed, or a key
+	// or headers that are too large. Nothing was written.
+	ErrMessage = errors.New("queue: invalid message")
+
+	// ErrOptions: an option or a field of a Subscription is out of range, or
+	// contradicts what the store has.
+	ErrOptions = errors.New("queue: invalid options")
+
+	// ErrRunning: another worker of this Queue works for the same group and
+	// topic on some of the same partitions, or this one has been run before.
+	ErrRunning = errors.New("queue: worker is running")
+
+	// ErrCorrupt: a stored row of the queue cannot be what this package wrote.
+	ErrCorrupt = errors.New("queue: store is corrupt")
+
+	// ErrTimeout: the handler ran past its timeout. It is what a retry or a dead
+	// letter records, and the cause of the handler's context.
+	ErrTimeout = errors.New("queue: handler timed out")
+
+	// ErrDraining: the cause of a handler's context that ended because the
+	// worker was told to stop and DrainTimeout had passed.
+	ErrDraining = errors.New("queue: worker is draining")
+
+	// ErrDied: the process that handled the event died. A dead letter records it.
+	ErrDied = errors.New("queue: process died while handling the event")
+)
+
+// PanicError is what a handler's panic becomes. It counts as a failed attempt.
+type PanicError struct {
+	Value any    // what the handler panicked with
+	Stack []byte // of the handler's goroutine
+}
+
+// Error tells the value of the panic, not the stack.
+func (e *PanicError) Error() string { return fmt.Sprintf("queue: handler panicked: %v", e.Value) }
+
+// Unwrap returns the value if it was an error.
+func (e *PanicError) Unwrap() error {
+	err, _ := e.Value.(error)
+	return err
+}

@@ -1,0 +1,165 @@
+package queue
+
+import (
+	"encoding/binary"
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/tito-db/tito-go/kv"
+)
+
+// Sizes that a message may have, in bytes.
+const (
+	MaxPayloadSize = 1 << 20
+	MaxKeySize     = 512
+	MaxHeaderSize  = 64 << 10 // all names and values of one message together
+)
+
+// Message is what Publish puts into a topic.
+type Message struct {
+	// Topic to publish to, 1 to 200 bytes of printable UTF-8. A topic need not
+	// be created.
+	Topic string
+
+	// Key orders: messages with equal keys lie in one partition, in the order
+	// of their transactions, and are handled one after the other. Messages
+	// with an empty key are spread over all partitions and have no order. At
+	// most MaxKeySize bytes.
+	Key string
+
+	// Headers are for what is not the payload's: trace ids, content types.
+	// They share MaxHeaderSize.
+	Headers map[string]string
+
+	// Payload of at most MaxPayloadSize bytes. It may be empty.
+	Payload []byte
+
+	// Unique, if not empty, makes Publish drop the message, without an error, if
+	// one with the same Topic and Unique was published within UniqueFor before
+	// (the earlier one's; default 24 h). It costs Publish one read for all
+	// messages of a call, and makes transactions with equal values conflict. At
+	// most MaxUniqueSize bytes.
+	Unique    string
+	UniqueFor time.Duration
+}
+
+// Event is a message in the log, as handlers get it. It belongs to the handler,
+// which must not change it if it keeps it beyond its return: a retry may get
+// the same one.
+type Event struct {
+	Topic     string
+	Partition int    // 0 to the topic's partitions - 1
+	Seq       uint64 // position in the partition: 1, 2, 3 ... without gaps
+	Key       string
+	Headers   map[string]string // nil if the message had none
+	Payload   []byte
+
+	// Version is the read version of the transaction that published the event.
+	Version kv.Version
+
+	// Attempt counts how often the event was handed to a handler of the
+	// group, from 1. A run that ended in Snooze, and one as part of a batch
+	// that failed, does not count; one whose process died may not.
+	Attempt int
+
+	row []byte // in the log; Payload is part of it
+}
+
+// size is about what the event takes in memory.
+func (e *Event) size() int { return len(e.row) + 256 }
+
+// Published returns when the publishing transaction began, by the store's
+// clock, with millisecond precision.
+func (e *Event) Published() time.Time { return e.Version.Time() }
+
+// maxUniqueFor is far beyond use, and short of what a time overflows at.
+const maxUniqueFor = 100 * 365 * 24 * time.Hour
+
+// messageFormat is the first byte of an encoded message.
+const messageFormat = 1
+
+// messageOverhead is more than a message takes beside key, headers and payload
+// in any row that holds it, row keys included, short of the names' own sizes.
+const messageOverhead = 4 << 10
+
+// check refuses a message before anything is written.
+func (m *Message) check(limits kv.Limits) error {
+	if err := checkName("topic", m.Topic); err != nil {
+		return fmt.Errorf("%w: %w", ErrMessage, err)
+	}
+	if len(m.Key) > MaxKeySize {
+		return fmt.Errorf("%w: key of more than %d bytes", ErrMessage, MaxKeySize)
+	}
+	if len(m.Unique) > MaxUniqueSize {
+		return fmt.Errorf("%w: Unique of more than %d bytes", ErrMessage, MaxUniqueSize)
+	}
+	if m.UniqueFor < 0 || m.UniqueFor > maxUniqueFor {
+		return fmt.Errorf("%w: UniqueFor is negative or above %v", ErrMessage, maxUniqueFor)
+	}
+	headers := 0
+	for k, v := range m.Headers {
+		headers += len(k) + len(v)
+	}
+	if headers > MaxHeaderSize {
+		return fmt.Errorf("%w: headers of more than %d bytes", ErrMessage, MaxHeaderSize)
+	}
+	if len(m.Payload) > MaxPayloadSize {
+		return fmt.Errorf("%w: more than %d bytes", ErrPayloadTooLarge, MaxPayloadSize)
+	}
+	// Moving the message needs room for it in one transaction, and so does a
+	// dead letter; a message that was let in and cannot be moved would block
+	// all that come after it.
+	size := len(m.Key) + headers + 20*len(m.Headers) + len(m.Payload) + messageOverhead
+	if size > limits.MaxValueSize || size > limits.MaxTxnSize {
+		return fmt.Errorf("%w: the store has room for values of %d bytes in transactions of %d", ErrPayloadTooLarge, limits.MaxValueSize, limits.MaxTxnSize)
+	}
+	return nil
+}
+
+// A row of the inbox and one of the log differ in their first 8 bytes only: the
+// message's hash in the inbox, the version of its transaction in the log. The
+// message follows:
+//
+//	format (1) | key | number of headers | name, value of each, by name | payload
+//
+// Numbers are uvarints, strings have their size before them, the payload is
+// the rest.
+const rowHeadSize = 8
+
+func (m *Message) appendRow(dst []byte, hash uint64) []byte {
+	dst = append(binary.BigEndian.AppendUint64(dst, hash), messageFormat)
+	dst = appendString(dst, m.Key)
+	dst = binary.AppendUvarint(dst, uint64(len(m.Headers)))
+	if len(m.Headers) > 0 {
+		for _, name := range slices.Sorted(maps.Keys(m.Headers)) {
+			dst = appendString(appendString(dst, name), m.Headers[name])
+		}
+	}
+	return append(dst, m.Payload...)
+}
+
+// parseEventRow reads a row of the log. The event keeps parts of row.
+func parseEventRow(topic string, partition int, seq uint64, row []byte) (*Event, error) {
+	r := reader{b: row}
+	ev := &Event{Topic: topic, Partition: partition, Seq: seq, Version: kv.Version(r.uint64()), row: row}
+	r.format(messageFormat)
+	ev.Key = r.string()
+	if n := r.uvarint(); n > 0 && r.err == nil {
+		if n > uint64(len(r.b)) { // each takes two bytes at least
+			r.fail()
+		} else {
+			ev.Headers = make(map[string]string, n)
+			for range n {
+				name := r.string()
+				ev.Headers[name] = r.string()
+			}
+		}
+	}
+	if r.err != nil {
+		return nil, fmt.Errorf("%w: event %d of partition %d of topic %q", r.err, seq, partition, topic)
+	}
+	ev.Payload = r.b
+	return ev, nil
+}

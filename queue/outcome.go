@@ -1,0 +1,130 @@
+package queue
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"runtime/debug"
+	"time"
+
+	"github.com/tito-db/tito-go/kv"
+)
+
+// Snooze makes an event come again after d, when a handler returns it. The
+// attempt does not count. A transactional handler's writes are rolled back.
+func Snooze(d time.Duration) error { return &outcome{kind: snooze, delay: d} }
+
+// Cancel gives up an event at once, when a handler returns it: it becomes a
+// dead letter with err as its reason, also under Subscription.Block.
+func Cancel(err error) error { return &outcome{kind: cancel, err: err} }
+
+// RetryAfter is a failure that is tried again after d instead of the backoff,
+// when a handler returns it: the attempt counts.
+func RetryAfter(d time.Duration, err error) error {
+	return &outcome{kind: retryAfter, delay: d, err: err}
+}
+
+// outcome is what Snooze, Cancel and RetryAfter return.
+type outcome struct {
+	kind  outcomeKind
+	delay time.Duration
+	err   error
+}
+
+type outcomeKind uint8
+
+const (
+	snooze outcomeKind = iota
+	cancel
+	retryAfter
+)
+
+// Error implements error.
+func (o *outcome) Error() string {
+	switch {
+	case o.kind == snooze:
+		return fmt.Sprintf("queue: snooze for %v", o.delay)
+	case o.err == nil && o.kind == cancel:
+		return "queue: canceled"
+	case o.err == nil:
+		return fmt.Sprintf("queue: retry after %v", o.delay)
+	}
+	return o.err.Error()
+}
+
+// Unwrap returns the handler's reason.
+func (o *outcome) Unwrap() error { return o.err }
+
+// verdict is what becomes of an event whose handler has returned an error.
+type verdict struct {
+	dead     bool
+	attempts uint32 // failed ones, this one too if it counts
+	wait     time.Duration
+}
+
+// judge decides about an event that has failed so many times before.
+func (s *Subscription) judge(err error, attempts uint32) verdict {
+	var o *outcome
+	if errors.As(err, &o) {
+		switch o.kind {
+		case snooze:
+			return verdict{attempts: attempts, wait: max(o.delay, 0)}
+		case cancel:
+			return verdict{dead: true, attempts: attempts + 1}
+		}
+	}
+	attempts++
+	if attempts >= uint32(s.MaxAttempts) && !s.Block {
+		return verdict{dead: true, attempts: attempts}
+	}
+	if o != nil {
+		return verdict{attempts: attempts, wait: max(o.delay, 0)}
+	}
+	return verdict{attempts: attempts, wait: s.backoff(attempts)}
+}
+
+// backoff doubles from MinBackoff to MaxBackoff, and of that takes a random
+// part, at least half ("equal jitter"): events that failed together do not come
+// again together, and none comes again at once.
+func (s *Subscription) backoff(attempts uint32) time.Duration {
+	bound := s.MaxBackoff
+	if shift := attempts - 1; shift < 63 && s.MinBackoff <= bound>>shift {
+		bound = s.MinBackoff << shift
+	}
+	half := bound / 2
+	return half + rand.N(bound-half+1)
+}
+
+// call runs a handler under its timeout, and turns a panic into an error. A
+// handler that returns after its timeout has failed, whatever it says: it may
+// have given up half way because its context ended.
+func (s *Subscription) call(ctx context.Context, fn func(ctx context.Context) error) (err error) {
+	ctx, cancel := context.WithTimeoutCause(ctx, s.Timeout, ErrTimeout)
+	defer cancel()
+	defer func() {
+		if p := recover(); p != nil {
+			err = &PanicError{Value: p, Stack: debug.Stack()}
+		} else if context.Cause(ctx) == ErrTimeout { //nolint:errorlint // the cause itself, which nobody wraps
+			if err == nil {
+				err = ErrTimeout
+			} else {
+				err = fmt.Errorf("%w: %w", ErrTimeout, err)
+			}
+		}
+	}()
+	return fn(ctx)
+}
+
+// updateKnown is store.Update for a function that may be repeated: one that
+// finds what an earlier run has written and then changes nothing, or writes
+// the same again. After kv.ErrCommitUnknown it runs once more. If the earlier
+// commit lands only after that, it conflicts, for both have written one key.
+func updateKnown(ctx context.Context, store *kv.Store, fn func(tx *kv.Txn) error) error {
+	for {
+		err := store.Update(ctx, fn)
+		if !errors.Is(err, kv.ErrCommitUnknown) || ctx.Err() != nil {
+			return err
+		}
+	}
+}

@@ -1,0 +1,428 @@
+package queue
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/tito-db/tito-go/kv"
+)
+
+// Worker hands a topic's events to a group's handler. See Queue.Subscribe.
+//
+// It works like this. The topic's goroutine says how far each partition goes
+// (raise). A fetcher takes partitions that go further than the group has come,
+// makes itself their owner where it is not, and reads their next events. As many
+// executors as Concurrency take partitions with events, one at a time or, for
+// batches, several, and run the handler. A keeper writes checkpoints, those of all
+// partitions that have something new together. Only lists of partitions with
+// work are looked at, so idle ones cost nothing.
+type Worker struct {
+	q    *Queue
+	s    Subscription
+	keys laneKeys
+
+	// ctx is of handlers and of what they cause. It outlives Run's context by
+	// DrainTimeout.
+	ctx context.Context
+
+	mu       sync.Mutex
+	running  bool // or has been
+	stopping bool // nothing new starts
+	err      error
+	stop     context.CancelFunc // ends the wait of Run
+	lanes    []lane
+	fetch    laneList
+	ready    laneList
+	inFlight int  // events that lanes hold
+	bytes    int  // of them
+	reassign bool // partitions may have become this worker's, or others'
+	leading  bool // as Leader said last; true without one
+
+	fetchable *sync.Cond // something for the fetcher
+	runnable  *sync.Cond // something for an executor
+	keeper    keeper
+}
+
+// laneKeys makes the keys of a group's rows in a topic.
+type laneKeys struct {
+	checkpoints checkpoints
+	events      []byte // prefix of the log
+	dead        []byte // prefix of the dead letters
+}
+
+// maxInFlightBytes bounds what lanes hold, short of one fetch.
+const maxInFlightBytes = 64 << 20
+
+// Subscribe checks a subscription and returns its worker, which does nothing
+// before Run. The error wraps ErrOptions.
+func (q *Queue) Subscribe(s Subscription) (*Worker, error) {
+	s, err := s.withDefaults(q.store.Info())
+	if err != nil {
+		return nil, err
+	}
+	w := &Worker{q: q, s: s, leading: s.Leader == nil}
+	w.fetchable, w.runnable = sync.NewCond(&w.mu), sync.NewCond(&w.mu)
+	w.keeper.init(w)
+	return w, nil
+}
+
+// Run hands out events until ctx ends, and returns nil then: what had started is
+// finished, its progress is kept, and the partitions are given back, so that
+// others can go on at once. It waits for handlers, whose contexts end
+// DrainTimeout later. It returns an error if it could not begin, if the store
+// has failed for good or was closed, or if the progress could not be kept, in
+// which case some events come again.
+//
+// What goes wrong meanwhile and can pass (the store of a cluster that does not
+// answer) is logged, and tried again. A Worker runs once; ErrRunning is also
+// what a second one gets that wants the same partitions in this Queue.
+func (w *Worker) Run(ctx context.Context) error {
+	if err := w.begin(ctx); err != nil {
+		return err
+	}
+	defer w.q.release(w)
+	topic := w.s.Topic
+	partitions, err := ensureTopic(ctx, w.q.store, w.q.keys, topic, w.q.opts.Partitions)
+	if err != nil {
+		return orStopped(ctx, err)
+	}
+	if r := w.s.Partitions; r != nil && r.To > partitions {
+		return fmt.Errorf("%w: topic %q has %d partitions, not %d", ErrOptions, topic, partitions, r.To)
+	}
+	start, err := ensureGroup(ctx, w.q.store, w.q.keys, topic, w.s.Group, partitions, w.s.Start)
+	if err != nil {
+		return orStopped(ctx, err)
+	}
+	w.keys = laneKeys{
+		checkpoints: checkpoints{prefix: w.q.keys.checkpoints(w.s.Group, topic), start: start},
+		events:      w.q.keys.events(topic),
+		dead:        w.q.keys.dead(w.s.Group, topic),
+	}
+	w.lanes = make([]lane, partitions)
+	for p := range w.lanes {
+		w.lanes[p].partition = p
+	}
+	stopMembers, err := w.q.join(ctx, w)
+	if err != nil {
+		return orStopped(ctx, err)
+	}
+	defer stopMembers()
+	t := w.q.attach(w, topic, partitions) // before load, so that nothing is missed between them
+	defer w.q.detach(w, t)
+	if err := w.load(ctx); err != nil {
+		return orStopped(ctx, err)
+	}
+	return w.work(ctx)
+}
+
+// orStopped makes an error nil that is Run being told to stop.
+func orStopped(ctx context.Context, err error) error {
+	if ctx.Err() != nil && errors.Is(err, ctx.Err()) {
+		return nil
+	}
+	return err
+}
+
+// begin makes sure that a Worker runs once, and that no other of the Queue works
+// on the same partitions of the group.
+func (w *Worker) begin(ctx context.Context) error {
+	w.q.mu.Lock()
+	defer w.q.mu.Unlock()
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.running {
+		return fmt.Errorf("%w, or has been", ErrRunning)
+	}
+	for _, x := range w.q.claimed {
+		if x.s.Topic == w.s.Topic && x.s.Group == w.s.Group && overlap(x.s.Partitions, w.s.Partitions) {
+			return fmt.Errorf("%w: group %q of topic %q", ErrRunning, w.s.Group, w.s.Topic)
+		}
+	}
+	w.running = true
+	w.q.claimed = append(w.q.claimed, w)
+	return nil
+}
+
+func (q *Queue) release(w *Worker) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.claimed = slices.DeleteFunc(q.claimed, func(x *Worker) bool { return x == w })
+}
+
+func overlap(a, b *Range) bool {
+	return a == nil || b == nil || a.From < b.To && b.From < a.To
+}
+
+// load reads how far the group and the log are, and assigns partitions. What is
+// published from then on the topic tells.
+func (w *Worker) load(ctx context.Context) error {
+	var cps []checkpoint
+	var heads [shards]head
+	err := w.q.store.View(ctx, func(tx *kv.Txn) error {
+		var err error
+		if cps, err = w.keys.checkpoints.all(ctx, tx, len(w.lanes)); err != nil {
+			return err
+		}
+		heads, err = readHeads(ctx, tx, w.q.keys, w.s.Topic, len(w.lanes), allShards)
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("queue: group %q of topic %q: %w", w.s.Group, w.s.Topic, err)
+	}
+	mine := make([]bool, len(w.lanes))
+	for p := range mine {
+		mine[p] = w.assigned(p)
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	per := len(w.lanes) / shards
+	for p := range w.lanes {
+		l := &w.lanes[p]
+		l.head = max(l.head, heads[p/per].last[p%per])
+		l.mine = mine[p] && w.leading
+		if l.state == laneWaiting && !l.mine {
+			l.timer.Stop()
+			l.state = laneIdle
+		}
+		if l.state != laneIdle {
+			continue
+		}
+		if l.token == (token{}) {
+			l.done, l.saved = cps[p].floor, cps[p].floor
+		}
+		w.rest(l)
+	}
+	return nil
+}
+
+// assigned tells whether a partition is this worker's while it is leading.
+func (w *Worker) assigned(partition int) bool {
+	if r := w.s.Partitions; r != nil && (partition < r.From || partition >= r.To) {
+		return false
+	}
+	return w.s.fixed() || w.q.works(w.s.Topic, w.s.Group, partition)
+}
+
+// reassigned has the fetcher look anew which partitions are this worker's.
+func (w *Worker) reassigned() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.reassign = true
+	w.fetchable.Signal()
+}
+
+// later does something under w.mu after a pause, unless the worker ends. w.mu is
+// held.
+func (w *Worker) later(do func()) {
+	time.AfterFunc(jitter(w.q.opts.MaxPoll), func() {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		do()
+		w.fetchable.Signal()
+	})
+}
+
+// leaderEvery is how often Leader is asked.
+const leaderEvery = 100 * time.Millisecond
+
+// watchLeader asks Leader until ctx ends.
+func (w *Worker) watchLeader(ctx context.Context) {
+	for ctx.Err() == nil {
+		leading := w.s.Leader()
+		w.mu.Lock()
+		changed := leading != w.leading
+		w.leading = leading
+		w.mu.Unlock()
+		if changed {
+			w.reassigned()
+		}
+		pause(ctx, leaderEvery)
+	}
+}
+
+// work runs the worker's goroutines until ctx ends or the worker fails.
+func (w *Worker) work(ctx context.Context) error {
+	handlers, end := context.WithCancelCause(context.WithoutCancel(ctx))
+	defer end(nil)
+	waiting, stop := context.WithCancel(ctx)
+	defer stop()
+	w.mu.Lock()
+	w.ctx, w.stop = handlers, stop
+	if w.err != nil { // the topic has failed already
+		stop()
+	}
+	w.mu.Unlock()
+
+	var executors, others sync.WaitGroup
+	for range w.s.Concurrency {
+		executors.Go(w.execute)
+	}
+	others.Go(func() { w.fetchLoop(handlers) })
+	others.Go(func() { w.keeper.run(handlers) })
+	if w.s.Leader != nil {
+		others.Go(func() { w.watchLeader(waiting) })
+	}
+
+	<-waiting.Done()
+	w.mu.Lock()
+	w.stopping = true
+	w.fetchable.Broadcast()
+	w.runnable.Broadcast()
+	w.keeper.progress.Broadcast()
+	w.mu.Unlock()
+	drained := time.AfterFunc(w.s.DrainTimeout, func() { end(ErrDraining) })
+	executors.Wait()
+	drained.Stop()
+	w.stopTimers()
+
+	// All lanes are held by nobody now. What the keeper still has is written
+	// within another DrainTimeout.
+	ended := time.AfterFunc(w.s.DrainTimeout, func() { end(ErrDraining) })
+	defer ended.Stop()
+	w.keeper.close()
+	others.Wait()
+	w.mu.Lock()
+	err := w.err
+	w.mu.Unlock()
+	if err != nil {
+		return err
+	}
+	giving, cancel := context.WithTimeout(context.WithoutCancel(ctx), w.s.DrainTimeout)
+	defer cancel()
+	return w.giveBack(giving)
+}
+
+// giveBack releases all partitions, so that their next owner need not wait, and
+// does not take this one for dead.
+func (w *Worker) giveBack(ctx context.Context) error {
+	var changes []*change
+	unsaved := 0
+	w.mu.Lock()
+	for p := range w.lanes {
+		if l := &w.lanes[p]; l.token != (token{}) && !l.lost {
+			if l.done > l.saved {
+				unsaved++
+			}
+			c := w.change(l)
+			c.to.owner = token{}
+			changes = append(changes, c)
+		}
+	}
+	w.mu.Unlock()
+	if err := w.keeper.write(ctx, changes); err != nil {
+		return fmt.Errorf("queue: giving back the partitions of group %q of topic %q, %d with progress: %w", w.s.Group, w.s.Topic, unsaved, err)
+	}
+	return nil
+}
+
+// fail ends the worker with an error.
+func (w *Worker) fail(err error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.failLocked(err)
+}
+
+func (w *Worker) failLocked(err error) {
+	if w.err == nil {
+		w.err = err
+	}
+	if w.stop != nil {
+		w.stop()
+	}
+}
+
+// raise tells the worker of partitions that have grown.
+func (w *Worker) raise(ends []partitionEnd) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, e := range ends {
+		l := &w.lanes[e.partition]
+		l.head = max(l.head, e.last)
+		if l.state == laneIdle {
+			w.rest(l)
+		}
+	}
+}
+
+// rest puts a lane that nobody holds where it belongs. w.mu is held.
+func (w *Worker) rest(l *lane) {
+	if l.lost {
+		w.empty(l)
+		*l = lane{partition: l.partition, mine: l.mine, head: l.head, done: l.saved, saved: l.saved, dirty: l.dirty}
+	}
+	switch {
+	case !l.mine:
+		w.empty(l)
+		l.state = laneIdle
+		if l.token != (token{}) {
+			w.keeper.giveUp(l)
+		}
+	case len(l.events) > 0:
+		l.state = laneReady
+		w.ready.push(l)
+		w.runnable.Signal()
+	case l.head > l.done:
+		l.state = laneFetch
+		w.fetch.push(l)
+		w.fetchable.Signal()
+	default:
+		l.state = laneIdle
+	}
+}
+
+// restAfter puts a lane to rest when d has passed. Meanwhile it holds no events,
+// which would keep others from being fetched. w.mu is held.
+func (w *Worker) restAfter(l *lane, d time.Duration) {
+	if d <= 0 || l.lost || !l.mine {
+		w.rest(l)
+		return
+	}
+	w.empty(l)
+	if w.stopping {
+		l.state = laneIdle
+		return
+	}
+	l.state = laneWaiting
+	var timer *time.Timer
+	timer = time.AfterFunc(d, func() {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		if l.timer == timer && l.state == laneWaiting && !w.stopping { // else it came too late
+			w.rest(l)
+		}
+	})
+	l.timer = timer
+}
+
+// empty drops a lane's events. w.mu is held.
+func (w *Worker) empty(l *lane) { w.drop(l, len(l.events)) }
+
+// drop takes the first n events from a lane. w.mu is held.
+func (w *Worker) drop(l *lane, n int) {
+	if n == 0 {
+		return
+	}
+	for _, ev := range l.events[:n] {
+		w.bytes -= ev.size()
+	}
+	w.inFlight -= n
+	l.events = l.events[n:]
+	if len(l.events) == 0 {
+		l.events = nil
+	}
+	w.fetchable.Signal()
+}
+
+func (w *Worker) stopTimers() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for p := range w.lanes {
+		if t := w.lanes[p].timer; t != nil {
+			t.Stop()
+		}
+	}
+}
