@@ -39,6 +39,11 @@ var rules = []rule{ // immutable
 	{dir: "internal/keyenc"},
 	{dir: "internal/archtest"},
 
+	// Servers for tests, and the stand-in for TiKV.
+	{dir: "internal/tikvserver", module: []string{"internal/tikvcluster/standin"}, vendors: []string{"..."}},
+	{dir: "internal/tikvcluster/standin"},
+	{dir: "internal/tikvcluster", module: []string{"internal/tikvcluster/standin"}},
+
 	{dir: "examples/...", module: []string{"tito", "queue", "kv", "kv/memory", "kv/pebble", "kv/bolt", "kv/tikv", "examples/..."}, vendors: []string{"..."}},
 	{dir: "cmd/...", module: []string{"tito", "queue", "kv", "kv/memory", "kv/pebble", "kv/bolt", "kv/tikv", "cmd/..."}, vendors: []string{"..."}},
 
@@ -46,7 +51,7 @@ var rules = []rule{ // immutable
 	{dir: ".", module: []string{"tito", "queue", "kv"}},
 }
 
-// engines are the storage engines, and the one folder that may import each.
+// engines are the storage engines, and the one driver that may import each.
 var engines = map[string]string{ // immutable
 	"github.com/cockroachdb/pebble": "kv/pebble",
 	"go.etcd.io/bbolt":              "kv/bolt",
@@ -112,7 +117,7 @@ func (m *Module) refuse(r *rule, p *Package, f *File, target string) string {
 	case own || f.Test:
 		return ""
 	}
-	if home := engineHome(target); home != "" && home != driverOf(p.Dir) {
+	if home := engineHome(target); home != "" && home != driverOf(p.Dir) && (home != "kv/tikv" || p.Dir != servers) {
 		return "only " + home + " may know this engine"
 	}
 	if !matchAny(r.vendors, target) {
@@ -121,10 +126,14 @@ func (m *Module) refuse(r *rule, p *Package, f *File, target string) string {
 	return ""
 }
 
+// servers is the one package besides the driver that knows TiKV's client: it asks
+// a server whether it is ready. Only tests may import it.
+const servers = "internal/tikvserver"
+
 // testMay reports whether every test may import dir, whatever its row says. A
 // test stays below its layer all the same: kv's tests may not import tito.
 func testMay(dir string) bool {
-	return match("kvtest/...", dir) || driverOf(dir) == dir && dir != ""
+	return match("kvtest/...", dir) || dir == servers || driverOf(dir) == dir && dir != ""
 }
 
 // driverOf returns the driver folder that dir is or lies in, or "".

@@ -99,6 +99,12 @@ func TestImports(t *testing.T) {
 		{"internal/keyenc/a.go", "keyenc", "./kv", "of this module"},
 		{"internal/keyenc/a.go", "keyenc", "github.com/google/uuid", "third parties"},
 
+		{"internal/tikvserver/a.go", "tikvserver", "github.com/tikv/client-go/v2/txnkv", ""},
+		{"internal/tikvserver/a.go", "tikvserver", "github.com/cockroachdb/pebble/v2", "only kv/pebble"},
+		{"internal/tikvserver/a.go", "tikvserver", "./kv", "of this module"},
+		{"internal/tikvcluster/standin/a.go", "standin", "github.com/tikv/client-go/v2/txnkv", "only kv/tikv"},
+		{"kv/tikv/a.go", "tikv", "./internal/tikvserver", "of this module"},
+
 		// Tests choose a driver, but stay below their layer.
 		{"kv/a_test.go", "kv_test", "./kv", ""},
 		{"kv/a_test.go", "kv_test", "./kv/memory", ""},
@@ -106,6 +112,7 @@ func TestImports(t *testing.T) {
 		{"kv/a_test.go", "kv_test", "./tito", "of this module"},
 		{"kv/a_test.go", "kv_test", "./kv/pebble/internal/wal", "of this module"},
 		{"kv/memory/a_test.go", "memory_test", "./kvtest", ""},
+		{"kv/tikv/a_test.go", "tikv_test", "./internal/tikvserver", ""},
 		{"tito/a_internal_test.go", "tito", "./kv/pebble", ""},
 		{"tito/a_test.go", "tito_test", "pgregory.net/rapid", ""},
 		{"queue/a_test.go", "queue_test", "./tito", "of this module"},

@@ -41,6 +41,7 @@ type Servers struct {
 	tried   bool     // shared and reason are valid
 	shared  *Cluster // nil: there is none
 	reason  error    // why
+	none    error    // why none can be started, once that is known
 }
 
 // Runner runs the tests of a package. It has the method that goleak wants.
@@ -78,7 +79,7 @@ func (s *Servers) Shared(tb testing.TB) *Cluster {
 	if !s.tried {
 		ctx, cancel := context.WithTimeout(context.Background(), startTimeout+pullTimeout)
 		defer cancel()
-		s.shared, s.reason = find(ctx, tb.Logf)
+		s.shared, s.reason = s.find(ctx, tb.Logf)
 		s.tried = true
 	}
 	return given(tb, s.shared, s.reason)
@@ -91,7 +92,9 @@ func (s *Servers) Own(tb testing.TB) *Cluster {
 	tb.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), startTimeout+pullTimeout)
 	defer cancel()
-	c, err := startNew(ctx, tb.Logf)
+	s.mu.Lock()
+	c, err := s.startNew(ctx, tb.Logf)
+	s.mu.Unlock()
 	if c != nil {
 		c.own = true
 		tb.Cleanup(func() {
@@ -142,10 +145,10 @@ var errNone = errors.New("there are no servers")
 
 // find returns a cluster that runs already, or a new one. An error that is errNone
 // says why there is neither.
-func find(ctx context.Context, logf func(string, ...any)) (*Cluster, error) {
+func (s *Servers) find(ctx context.Context, logf func(string, ...any)) (*Cluster, error) {
 	list := os.Getenv(envPD)
 	if list == "" {
-		return startNew(ctx, logf)
+		return s.startNew(ctx, logf)
 	}
 	c := &Cluster{kind: External, what: "the cluster at " + list}
 	for _, endpoint := range strings.Split(list, ",") {
@@ -159,15 +162,18 @@ func find(ctx context.Context, logf func(string, ...any)) (*Cluster, error) {
 	return c, nil
 }
 
-// startNew starts a cluster in containers or as processes.
-func startNew(ctx context.Context, logf func(string, ...any)) (*Cluster, error) {
-	c, err := startContainers(ctx, logf)
-	if err == nil || !errors.Is(err, errNone) {
-		return c, err
+// startNew starts a cluster in containers or as processes. It looks for a way once:
+// a registry that does not answer is slow to ask.
+func (s *Servers) startNew(ctx context.Context, logf func(string, ...any)) (*Cluster, error) {
+	if s.none == nil {
+		c, err := startContainers(ctx, logf)
+		if !errors.Is(err, errNone) {
+			return c, err
+		}
+		s.none = err
 	}
-	bin := os.Getenv(envStandin)
-	if bin == "" {
-		return nil, err
+	if bin := os.Getenv(envStandin); bin != "" {
+		return startProcesses(ctx, bin)
 	}
-	return startProcesses(ctx, bin)
+	return nil, s.none
 }

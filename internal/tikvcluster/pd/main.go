@@ -89,7 +89,10 @@ func parse(args []string, out io.Writer) (*config.Config, error) {
 	if err := set.Parse(args); err != nil {
 		return nil, err
 	}
-	return cfg, validate(cfg, set.Args())
+	if err := validate(cfg, set.Args()); err != nil {
+		return nil, err
+	}
+	return cfg, nil
 }
 
 func validate(cfg *config.Config, rest []string) error {

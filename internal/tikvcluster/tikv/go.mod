@@ -6,6 +6,7 @@ require github.com/pingcap/tidb v1.1.0-beta.0.20250208075453-ad2c9f464fde
 
 require (
 	github.com/pingcap/kvproto v0.0.0-20250117122752-2b87602a94a1
+	github.com/stretchr/testify v1.10.0
 	github.com/tikv/client-go/v2 v2.0.8-0.20250207065327-ec9ad0fd70cf
 	google.golang.org/grpc v1.63.2
 )
@@ -66,7 +67,6 @@ require (
 	github.com/qri-io/jsonschema v0.2.1 // indirect
 	github.com/remyoudompheng/bigfft v0.0.0-20230129092748-24d4a6f8daec // indirect
 	github.com/shirou/gopsutil/v3 v3.24.5 // indirect
-	github.com/stretchr/testify v1.10.0 // indirect
 	github.com/tiancaiamao/gp v0.0.0-20221230034425-4025bc8a4d4a // indirect
 	github.com/tikv/pd/client v0.0.0-20250205134827-ac4e640fac03 // indirect
 	github.com/tklauser/go-sysconf v0.3.12 // indirect

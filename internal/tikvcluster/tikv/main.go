@@ -50,7 +50,7 @@ func run(f *flags) error {
 	if err != nil {
 		return err
 	}
-	fmt.Printf("tikv stand-in is serving on %s\n", f.advertised())
+	fmt.Printf("the tikv stand-in is serving on %s\n", f.advertised())
 	select {
 	case <-ctx.Done():
 		cancel() // a second signal ends the process at once
@@ -83,7 +83,10 @@ func parse(args []string, out io.Writer) (*flags, error) {
 	if err := set.Parse(args); err != nil {
 		return nil, err
 	}
-	return f, f.validate(set.Args())
+	if err := f.validate(set.Args()); err != nil {
+		return nil, err
+	}
+	return f, nil
 }
 
 func (f *flags) validate(rest []string) error {

@@ -25,37 +25,22 @@ import (
 	"google.golang.org/grpc/keepalive"
 )
 
-// server is a running store.
-type server struct {
+// store is an open database with the engine over it.
+type store struct {
+	door   *door
 	engine *tikv.Server
-	pd     pd.Client
-	grpc   *grpc.Server
-	served chan error // how serving ended
 }
 
-// start opens the store under dir, makes it known to PD and serves it. The caller
-// must stop it.
-func start(ctx context.Context, f *flags) (*server, error) {
-	client, err := pd.NewClient(f.endpoints(), "")
+// openStore opens the store under dir and makes PD know it by addr. The caller
+// must close it.
+func openStore(ctx context.Context, client pd.Client, dir, addr string) (*store, error) {
+	physical, logical, err := client.GetTS(ctx)
 	if err != nil {
-		return nil, fmt.Errorf("reach PD: %w", err)
+		return nil, fmt.Errorf("get a timestamp from PD: %w", err)
 	}
-	s := &server{pd: client, served: make(chan error, 1)}
-	if err := s.start(ctx, f); err != nil {
-		client.Close()
+	db, err := openDB(filepath.Join(dir, "kv"))
+	if err != nil {
 		return nil, err
-	}
-	return s, nil
-}
-
-func (s *server) start(ctx context.Context, f *flags) error {
-	physical, logical, err := s.pd.GetTS(ctx)
-	if err != nil {
-		return fmt.Errorf("get a timestamp from PD: %w", err)
-	}
-	db, err := openDB(filepath.Join(f.dataDir, "kv"))
-	if err != nil {
-		return err
 	}
 	bundle := &mvcc.DBBundle{
 		DB:        db,
@@ -66,43 +51,72 @@ func (s *server) start(ctx context.Context, f *flags) error {
 	}
 	w := newWriter(bundle)
 	if err := w.loadLocks(); err != nil {
-		return errors.Join(fmt.Errorf("load locks: %w", err), db.Close())
+		return nil, errors.Join(fmt.Errorf("load locks: %w", err), db.Close())
 	}
-	rs, err := openRegions(ctx, bundle, s.pd, f.advertised())
+	rs, err := openRegions(ctx, bundle, client, addr)
 	if err != nil {
-		return errors.Join(err, db.Close())
+		return nil, errors.Join(err, db.Close())
+	}
+	conf := config.DefaultConf
+	conf.Server.Raft = false
+	conf.Server.StoreAddr = addr
+	conf.Engine.DBPath = dir
+	engine := tikv.NewMVCCStore(&conf, bundle, dir, &tikv.SafePoint{}, w, client)
+	engine.DeadlockDetectSvr.ChangeRole(tikv.Leader)
+	engine.StartDeadlockDetection(false)
+	s := &store{engine: tikv.NewServer(rs, engine, tikv.NewStandAlongInnerServer(bundle))}
+	s.door = &door{engine: s.engine, past: history{bundle}}
+	return s, nil
+}
+
+// close waits for the requests at hand. What was acknowledged is on disk before
+// that.
+func (s *store) close() { s.engine.Stop() }
+
+// server is a running store.
+type server struct {
+	pd     pd.Client
+	store  *store
+	grpc   *grpc.Server
+	served chan error // how serving ended
+}
+
+// start opens the store and serves it. The caller must stop it.
+func start(ctx context.Context, f *flags) (*server, error) {
+	client, err := pd.NewClient(f.endpoints(), "")
+	if err != nil {
+		return nil, fmt.Errorf("reach PD: %w", err)
+	}
+	st, err := openStore(ctx, client, f.dataDir, f.advertised())
+	if err != nil {
+		client.Close()
+		return nil, err
 	}
 	// Whoever can connect finds a store that is ready.
 	listener, err := net.Listen("tcp", f.addr)
 	if err != nil {
-		return errors.Join(err, rs.Close(), db.Close())
+		st.close()
+		client.Close()
+		return nil, err
 	}
-	conf := config.DefaultConf
-	conf.Server.Raft = false
-	conf.Server.StoreAddr = f.advertised()
-	conf.Engine.DBPath = f.dataDir
-	store := tikv.NewMVCCStore(&conf, bundle, f.dataDir, &tikv.SafePoint{}, w, s.pd)
-	store.DeadlockDetectSvr.ChangeRole(tikv.Leader)
-	store.StartDeadlockDetection(false)
-	s.engine = tikv.NewServer(rs, store, tikv.NewStandAlongInnerServer(bundle))
-
+	s := &server{pd: client, store: st, served: make(chan error, 1)}
 	s.grpc = grpc.NewServer(
 		grpc.MaxRecvMsgSize(math.MaxInt32),
 		grpc.MaxSendMsgSize(math.MaxInt32),
 		// client-go pings more often than gRPC allows by default.
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: time.Second, PermitWithoutStream: true}),
 	)
-	tikvpb.RegisterTikvServer(s.grpc, &door{engine: s.engine, past: history{bundle}})
+	tikvpb.RegisterTikvServer(s.grpc, st.door)
 	// client-go asks it whether a store that failed has come back.
 	grpc_health_v1.RegisterHealthServer(s.grpc, health.NewServer())
 	go func() { s.served <- s.grpc.Serve(listener) }()
-	return nil
+	return s, nil
 }
 
-// stop ends the server, with all that it has acknowledged on disk.
+// stop ends the server.
 func (s *server) stop() {
 	s.grpc.Stop()
-	s.engine.Stop()
+	s.store.close()
 	s.pd.Close()
 }
 
