@@ -97,8 +97,9 @@ type DriverTxn interface {
 	// Cursor opens a cursor over r, positioned before its first pair.
 	Cursor(ctx context.Context, r Range, o CursorOptions) (DriverCursor, error)
 
-	// Commit applies c atomically and returns its version, which is above
-	// every version handed out before. Errors that wrap ErrConflict,
+	// Commit applies c atomically and returns its version, which is above the
+	// ReadVersion and every version handed out before Commit was called. Commits
+	// side by side may get the same one if they have no key in common. Errors that wrap ErrConflict,
 	// ErrTxnTooOld, ErrTxnTooLarge, ErrKeyTooLarge, ErrValueTooLarge,
 	// ErrReadOnly, ErrClosed or ErrUnavailable promise that nothing was and
 	// will be written; any other error is reported as ErrCommitUnknown.

@@ -2,9 +2,12 @@ package kv
 
 import "time"
 
-// Version is a point in a store's commit order. Versions of one store never
-// repeat and never go backwards, across reopen, crash and steps of the wall
-// clock too. The upper 46 bits are Unix time in milliseconds, the lower 18 a
+// Version is a point in a store's commit order. Versions of one store never go
+// backwards, across reopen, crash and steps of the wall clock too: what a call
+// hands out is not below what was handed out before it began. Two commits of
+// one version are possible only of transactions that ran side by side and of
+// which neither wrote or locked a key that the other did; so a key's changes
+// ascend. The upper 46 bits are Unix time in milliseconds, the lower 18 a
 // counter: the layout of a TiKV timestamp, which all drivers follow. Zero is
 // before every commit.
 type Version uint64

@@ -10,45 +10,47 @@ import (
 	"github.com/tito-db/tito-go/kvtest"
 )
 
-// harness runs the suite on c, each store at a prefix of its own. made, if
-// given, is called with each prefix before its store is opened.
-func harness(c *tikvtest.Cluster, made func(t testing.TB, prefix string)) kvtest.Harness {
-	var prefixes sync.Map // *kv.Store to its prefix
-	open := func(t testing.TB, prefix string, o *kv.Options) (*kv.Store, error) {
+// place is where a store is kept.
+type place struct {
+	in     *tikvtest.Cluster
+	prefix string
+}
+
+// harness runs the suite on stores at the places that fresh returns.
+func harness(fresh func(t testing.TB) place) kvtest.Harness {
+	var places sync.Map // *kv.Store to its place
+	open := func(t testing.TB, at place, o *kv.Options) (*kv.Store, error) {
 		var opts tikv.Options
 		if o != nil {
 			opts.Options = *o
 		}
-		s, err := c.OpenAt(t.Context(), prefix, &opts)
+		s, err := at.in.OpenAt(t.Context(), at.prefix, &opts)
 		if err == nil {
-			prefixes.Store(s, prefix)
+			places.Store(s, at)
 		}
 		return s, err
 	}
 	return kvtest.Harness{
 		Open: func(t testing.TB, o *kv.Options) *kv.Store {
-			prefix := c.Prefix(t)
-			if made != nil {
-				made(t, prefix)
-			}
-			s, err := open(t, prefix, o)
+			s, err := open(t, fresh(t), o)
 			if err != nil {
 				t.Fatalf("open: %v", err)
 			}
 			return s
 		},
 		Reopen: func(t testing.TB, s *kv.Store, o *kv.Options) (*kv.Store, error) {
-			prefix, ok := prefixes.Load(s)
+			at, ok := places.Load(s)
 			if !ok {
 				t.Fatal("Reopen was given a store that this harness did not open")
 			}
 			_ = s.Close() // it may have been closed before
-			return open(t, prefix.(string), o)
+			return open(t, at.(place), o)
 		},
 		Remote: true,
 	}
 }
 
 func TestConformance(t *testing.T) {
-	kvtest.Run(t, harness(servers.Cluster(t), nil))
+	c := servers.Cluster(t)
+	kvtest.Run(t, harness(func(t testing.TB) place { return place{c, c.Prefix(t)} }))
 }

@@ -138,7 +138,7 @@ func (t *Txn) changes() bool {
 
 // versions checks each commit's version by itself and against the others.
 func (c *checker) versions() error {
-	seen := make(map[kv.Version]int, len(c.txns))
+	seen := make(map[kv.Version][]int, len(c.txns))
 	for i := range c.txns {
 		t := &c.txns[i]
 		switch {
@@ -150,10 +150,12 @@ func (c *checker) versions() error {
 		case t.Commit <= t.Read:
 			return &Anomaly{"versions going back", i, fmt.Sprintf("read at %d and committed at %d", t.Read, t.Commit)}
 		default:
-			if other, ok := seen[t.Commit]; ok {
-				return &Anomaly{"repeated version", i, fmt.Sprintf("committed at %d, and so did transaction %d", t.Commit, other)}
+			for _, other := range seen[t.Commit] {
+				if c.share(i, other) {
+					return &Anomaly{"repeated version", i, fmt.Sprintf("committed at %d, and so did transaction %d, which changed or locked one of its keys", t.Commit, other)}
+				}
 			}
-			seen[t.Commit] = i
+			seen[t.Commit] = append(seen[t.Commit], i)
 		}
 	}
 	return nil

@@ -31,6 +31,21 @@ func (c *checker) footprint(i int, do func(key int32, value string, lockOnly boo
 	return nil
 }
 
+// share tells whether two transactions write or lock the same key.
+func (c *checker) share(i, j int) bool {
+	keys := map[int32]bool{}
+	shared := false
+	_ = c.footprint(i, func(key int32, _ string, _ bool) error {
+		keys[key] = true
+		return nil
+	})
+	_ = c.footprint(j, func(key int32, _ string, _ bool) error {
+		shared = shared || keys[key]
+		return nil
+	})
+	return shared
+}
+
 // apply makes transaction i's commit part of the state, if nothing that it
 // conflicts with came between its snapshot and it.
 func (c *checker) apply(i int) error {

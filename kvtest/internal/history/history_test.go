@@ -129,7 +129,10 @@ func TestAnomalies(t *testing.T) {
 		{"write ignored by a lock", parse("5-6 x=2", "5-7 x! y=1"), "ignored lock"},
 		{"G2-item with locks", parse("5-6 x=1 y=1", "6-7 x:1 y:1 y! x=2", "6-8 x:1 y:1 x! y=2"), "ignored lock"},
 		{"delete ignored by a lock", parse("5-6 x=1", "6-7 x-", "6-8 x! y=1"), "ignored lock"},
-		{"versions repeat", parse("5-6 x=1", "5-6 y=1"), "repeated version"},
+		{"versions repeat", parse("5-6 x=1", "5-6 x=2"), "repeated version"},
+		{"versions repeat on a locked key", parse("5-6 x=1 y!", "5-6 z=1 y!"), "repeated version"},
+		{"the third of a version overlaps the first", parse("5-6 x=1", "5-6 y=1", "5-6 x-"), "repeated version"},
+		{"half of two commits of one version", parse("5-6 x=1", "5-6 y=1", "6-6 x:1 y:"), "stale read"},
 		{"commit at the snapshot", parse("6-6 x=1"), "versions going back"},
 		{"commit below the snapshot", parse("6-5 x=1"), "versions going back"},
 		{"reader with a version of its own", parse("5-6 x:"), "wrong version"},
@@ -193,6 +196,7 @@ func TestValid(t *testing.T) {
 		"unknown, with a lock":     parse("5-6 x=1", "6-? x! y=2", "8-9 x=3", "9-9 x:3 y:2"),
 		"unknown, saw its own":     parse("5-? x=1 x:1", "9-9 x:"),
 		"locks only have versions": parse("5-6 x!", "6-7 x!"),
+		"two of one version":       parse("5-6 x=1 z!", "5-6 y=1 w!", "6-6 x:1 y:1", "5-5 x: y:", "6-7 x:1 y=2"),
 	} {
 		t.Run(name, func(t *testing.T) { require.NoError(t, history.Check(txns)) })
 	}

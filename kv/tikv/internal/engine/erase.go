@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"bytes"
 	"context"
 
 	"github.com/tito-db/tito-go/kv"
@@ -9,31 +10,33 @@ import (
 // Erase deletes all of the store, the driver's own keys included. It is for
 // tests, which leave no store behind; nobody may use the store meanwhile.
 func (d *Driver) Erase(ctx context.Context) error {
-	for {
-		n, err := d.erase(ctx)
-		if err != nil || n == 0 {
+	left := pageRequest{start: d.space.own, end: d.space.end, keysOnly: true, limit: defaultPage}
+	for bytes.Compare(left.start, left.end) < 0 {
+		var err error
+		if left.start, err = d.erase(ctx, left); err != nil {
 			return err
 		}
 	}
+	return nil
 }
 
-// erase deletes some of the keys, and returns how many.
-func (d *Driver) erase(ctx context.Context) (int, error) {
-	t, err := d.Begin(ctx, kv.BeginOptions{})
+// erase deletes a page of keys, and returns where the next one begins.
+func (d *Driver) erase(ctx context.Context, r pageRequest) ([]byte, error) {
+	began, err := d.Begin(ctx, kv.BeginOptions{})
 	if err != nil {
-		return 0, err
+		return nil, err
 	}
-	defer t.Release()
-	x := t.(*txn)
-	p, err := x.page(ctx, pageRequest{start: d.space.own, end: d.space.end, keysOnly: true, limit: maxPage})
+	defer began.Release()
+	t := began.(*txn)
+	p, err := t.page(ctx, r)
 	if err != nil || len(p.pairs) == 0 {
-		return 0, err
+		return p.next, err
 	}
 	for _, pair := range p.pairs {
-		if err := x.kv.Delete(pair.key); err != nil {
-			return 0, commitError(ctx, err, false, false)
+		if err := t.kv.Delete(pair.key); err != nil {
+			return nil, commitError(ctx, err, false, false)
 		}
 	}
-	_, err = x.commit(ctx)
-	return len(p.pairs), err
+	_, err = t.commit(ctx)
+	return p.next, err
 }
