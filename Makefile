@@ -5,10 +5,10 @@ COUNT ?= 6
 PKG ?= ./...
 
 .DEFAULT_GOAL := help
-.PHONY: help check test race lint vuln bench kill soak fuzz examples tidy
+.PHONY: help check test race lint vuln bench kill soak fuzz examples tidy tikvcluster tikvimages
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 check: ## everything that CI runs, in its order
 	.ci/run
@@ -39,6 +39,12 @@ fuzz: ## each fuzz target for a short while (FUZZTIME=10s)
 
 examples: ## run each example once
 	.ci/run examples
+
+tikvcluster: ## a stand-in for a TiKV cluster on loopback, until ctrl-C
+	go run ./internal/tikvcluster
+
+tikvimages: ## Docker images of the stand-in
+	.ci/run standin tikvimages
 
 tidy: ## format the code and tidy go.mod
 	gofmt -w .

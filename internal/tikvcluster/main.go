@@ -30,7 +30,7 @@ func main() {
 	err := run(ctx, os.Args[1:], os.Stdout, os.Stderr)
 	if err != nil && !errors.Is(err, flag.ErrHelp) {
 		fmt.Fprintln(os.Stderr, "tikvcluster:", err)
-		os.Exit(1) //nolint:gocritic // nothing is deferred that matters now
+		os.Exit(1)
 	}
 }
 
@@ -70,7 +70,7 @@ func run(ctx context.Context, args []string, out, log io.Writer) (err error) {
 	defer func() { err = errors.Join(err, stop("tikv", tikv), stop("pd", pd)) }()
 
 	for _, dir := range []string{layout.PDData, layout.TiKVData} {
-		if err := os.MkdirAll(dir, 0o755); err != nil {
+		if err := os.MkdirAll(dir, 0o700); err != nil {
 			return err
 		}
 	}

@@ -65,7 +65,7 @@ func connect(ctx context.Context) (*client.Client, error) {
 // testcontainers uses to remove what a dead process leaves behind.
 func images(ctx context.Context, docker *client.Client, logf func(string, ...any), names ...string) error {
 	if !testcontainers.ReadConfig().Config.RyukDisabled {
-		names = append(names, testcontainers.ReaperDefaultImage)
+		names = append(names, testcontainers.ReaperDefaultImage) //nolint:staticcheck // nothing else tells the name
 	}
 	ctx, cancel := context.WithTimeout(ctx, pullTimeout)
 	defer cancel()

@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"runtime"
 	"sync"
 	"syscall"
 )
@@ -44,18 +45,26 @@ func (p *Process) Start() error {
 	cmd := exec.Command(p.path, p.args...)
 	cmd.Stdout, cmd.Stderr = p.out, p.out
 	detach(cmd)
-	if err := cmd.Start(); err != nil {
-		return err
-	}
-	over := make(chan struct{})
-	p.cmd, p.over = cmd, over
+	started, over := make(chan error), make(chan struct{})
 	go func() {
-		err := cmd.Wait()
+		// Linux ties the program's life to the thread that started it.
+		runtime.LockOSThread()
+		defer runtime.UnlockOSThread()
+		err := cmd.Start()
+		started <- err
+		if err != nil {
+			return
+		}
+		err = cmd.Wait()
 		p.mu.Lock()
 		defer p.mu.Unlock()
 		p.err = err
 		close(over)
 	}()
+	if err := <-started; err != nil {
+		return err
+	}
+	p.cmd, p.over = cmd, over
 	return nil
 }
 

@@ -46,8 +46,8 @@ func run(f *flags) error {
 
 	ctx, cancel := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	defer cancel()
-	s, err := start(ctx, f)
-	if err != nil {
+	s, err := startUnlessDone(ctx, f)
+	if s == nil {
 		return err
 	}
 	fmt.Printf("the tikv stand-in is serving on %s\n", f.advertised())
@@ -58,6 +58,24 @@ func run(f *flags) error {
 	}
 	s.stop()
 	return err
+}
+
+// startUnlessDone is start, but returns nil at once when ctx ends: PD may be long
+// in answering. What has been opened by then stands the end of the process.
+func startUnlessDone(ctx context.Context, f *flags) (*server, error) {
+	started := make(chan struct{})
+	var made *server
+	var failed error
+	go func() {
+		defer close(started)
+		made, failed = start(ctx, f)
+	}()
+	select {
+	case <-started:
+		return made, failed
+	case <-ctx.Done():
+		return nil, nil
+	}
 }
 
 // flags are the command line, with tikv-server's names.
