@@ -65,7 +65,7 @@ var (
 
 	// ErrEvent: an event was published by another table than the one it is read
 	// for, or by none.
-	ErrEvent = errors.New("tito: event of something else")
+	ErrEvent = errors.New("tito: not an event of the table")
 
 	// ErrQuery: the query contradicts itself or its table, or the options of a
 	// write do not fit it.

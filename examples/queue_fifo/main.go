@@ -105,7 +105,8 @@ func (s *shop) sell(ctx context.Context) error {
 // "history", which share its 1024 partitions, and one of the group "tax", which
 // gets every event too. On a store that processes share, workers find each
 // other and need no Partitions; in one process, one worker with more
-// Concurrency does the same.
+// Concurrency does the same. Programs that elect a process themselves give
+// Subscription.Leader a function that tells whether it is this one.
 func (s *shop) work(ctx context.Context) error {
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
