@@ -14,7 +14,9 @@
 // what PD says, so the addresses that the servers advertise have to be reachable
 // from the client. A store keeps some connections to each server and is meant
 // to live as long as the process: open one for each prefix. It recovers by
-// itself when servers go and come back.
+// itself when servers go and come back: within a second or two as a rule, and
+// within 30 s if TiKV and PD were away together, because the library then asks
+// PD no more often.
 //
 // Servers and clients talk in the clear unless Options.TLS is set. Whoever can
 // reach a cluster can read and write all of it: TiKV knows no users.
@@ -89,8 +91,10 @@
 // # The client library
 //
 // The driver stands on github.com/tikv/client-go, and needs no more of its
-// process-wide configuration than the defaults. A program that uses the library
-// itself must leave AsyncCommit.SafeWindow and the lock TTL as they are. The
+// process-wide configuration than the defaults, except for TLS: Open sets the
+// library's Security, so that the stores of one process use the same files. A
+// program that uses the library itself must leave AsyncCommit.SafeWindow and the
+// lock TTL as they are. The
 // library has one logger for the whole process; the first Open replaces it, so
 // that it is quiet, and its lines go to the Logger of every store that is open.
 //
