@@ -36,10 +36,12 @@
 //
 // They are kv's. Transactions are TiKV's optimistic ones: they read at one
 // timestamp of PD's, lock nothing until they commit, and the first committer
-// wins. kv.Txn.Lock costs no request; it goes along with the commit. A commit
-// that is acknowledged is on the disks of a majority of the replicas, whichever
-// of kv's durabilities is chosen, and is seen by every transaction that begins
-// afterwards, in whatever process.
+// wins. One is refused, too, where it meets the lock of a later transaction that
+// is about to commit, though that may fail in the end. kv.Txn.Lock costs no
+// request; it goes along with the commit. A commit that is acknowledged is on
+// the disks of a majority of the replicas, whichever of kv's durabilities is
+// chosen, and is seen by every transaction that begins afterwards, in whatever
+// process.
 //
 // A transaction cannot commit later than 2 s past its lifetime, by PD's clock,
 // even if its process is stopped in the middle of the commit and goes on an hour
