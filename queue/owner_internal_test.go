@@ -45,7 +45,7 @@ func (b *bench) take(w *Worker) *job {
 		w.rest(w.ready.pop())
 	}
 	w.mu.Unlock()
-	if w.fetch.len() > 0 {
+	if w.fetch.len() > 0 && w.ready.len() == 0 {
 		lanes := w.nextFetch(b.Context())
 		require.NoError(b, w.fetchLanes(b.Context(), lanes))
 		for _, l := range lanes {
@@ -484,4 +484,33 @@ func TestCreateAtTheSameTime(t *testing.T) {
 			})
 		}
 	})
+}
+
+// A fetch stops reading when it has as much as a worker may hold, and the rest
+// comes later.
+func TestFetchBytes(t *testing.T) {
+	b := newBench(t, MemoryStore)
+	b.fresh()
+	const total, size = 1000, 100 << 10
+	payload := string(make([]byte, size))
+	for i := range total {
+		b.publish(fmt.Sprint(i), payload)
+	}
+	for range total {
+		if b.move(b.sequencer(), allShards).rows == 0 {
+			break
+		}
+	}
+	w := b.worker(b.q, Subscription{TxBatchHandler: func(context.Context, *kv.Txn, []*Event) error { return nil }, MaxInFlight: total})
+	done := 0
+	for done < total {
+		j := b.take(w)
+		require.NotNil(t, j)
+		require.LessOrEqual(t, w.bytes, maxInFlightBytes+fetchPiece*(size+1024))
+		for _, p := range j.parts {
+			done += len(p.events)
+		}
+		j.done(j.parts)
+		j.rest()
+	}
 }
