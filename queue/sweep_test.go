@@ -56,9 +56,9 @@ func TestSweep(t *testing.T) {
 	}
 }
 
-// TestSweepDrivers is TestSweep with fewer combinations on every driver, with
-// every sixth call where each commit waits for a disk or a network. A driver's
-// store serves for all of a sweep.
+// TestSweepDrivers is TestSweep on every driver, with fewer combinations and not
+// with every call, the fewest where each commit waits for a disk or a network. A
+// driver's store serves for all of a sweep.
 func TestSweepDrivers(t *testing.T) {
 	queue.Stores(t, func(t *testing.T, open queue.OpenStore) {
 		for k, kind := range []string{"plain", "txbatch"} {
@@ -68,9 +68,9 @@ func TestSweepDrivers(t *testing.T) {
 				}
 				t.Run(kind+"/"+sweep.name, func(t *testing.T) {
 					e := newEngine(t, open)
-					stride := 1
+					stride := 4
 					if !e.driver.Info().NoSync {
-						stride = 6
+						stride = 16
 					}
 					rule := sweep.rule
 					for rule.Skip = k; ; rule.Skip += stride {
