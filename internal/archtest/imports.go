@@ -130,10 +130,13 @@ func (m *Module) refuse(r *rule, p *Package, f *File, target string) string {
 // a server whether it is ready. Only tests may import it.
 const servers = "internal/tikvserver"
 
+// tikvStores is where tests get a store in TiKV from.
+const tikvStores = "kv/tikv/tikvtest"
+
 // testMay reports whether every test may import dir, whatever its row says. A
 // test stays below its layer all the same: kv's tests may not import tito.
 func testMay(dir string) bool {
-	return match("kvtest/...", dir) || dir == servers || driverOf(dir) == dir && dir != ""
+	return match("kvtest/...", dir) || dir == servers || dir == tikvStores || driverOf(dir) == dir && dir != ""
 }
 
 // driverOf returns the driver folder that dir is or lies in, or "".
