@@ -24,8 +24,8 @@ import (
 var rounds = flag.Int("rounds", 3, "how often TestProcesses kills, stops and pauses a process")
 
 const (
-	procTTL      = time.Second
-	procLifetime = 3 * time.Second // of transactions
+	procTTL      = 3 * time.Second
+	procLifetime = 4 * time.Second // of transactions
 )
 
 // participant is one of several processes that publish and work on one store.
