@@ -276,7 +276,7 @@ func TestWorkerMaxInFlight(t *testing.T) {
 		counted := b.calls.Measure(func() {
 			stop := b.run(s)
 			b.pass(time.Second)
-			read = int(b.owned2())
+			read, _ = b.owned()
 			close(release)
 			b.pass(time.Second)
 			require.NoError(b, stop())
@@ -285,11 +285,6 @@ func TestWorkerMaxInFlight(t *testing.T) {
 		require.Positive(b, counted.BatchGets)
 		require.Zero(b, b.stats().Lag())
 	})
-}
-
-func (b *bubble) owned2() int {
-	n, _ := b.owned()
-	return n
 }
 
 // A handler publishes to its own topic in its transaction, for as long as it

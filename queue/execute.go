@@ -193,10 +193,10 @@ func (j *job) runBatch(parts []part) {
 			total += len(events)
 		}
 	}
-	switch {
-	case total == 0:
+	switch total {
+	case 0:
 		return
-	case total == 1:
+	case 1:
 		j.runEvent(live[0], live[0].rest()[0])
 		return
 	}

@@ -75,3 +75,15 @@ func (q *Queue) Partitions(ctx context.Context, topic, group string) (all []Part
 	})
 	return all, inbox, err
 }
+
+// GroupExists tells whether a group was made.
+func (q *Queue) GroupExists(ctx context.Context, topic, group string) (exists bool, err error) {
+	err = q.store.View(ctx, func(tx *kv.Txn) error {
+		n, err := readTopic(ctx, tx, q.keys, topic)
+		if err == nil && n > 0 {
+			_, exists, err = readGroup(ctx, tx, q.keys, topic, group, n)
+		}
+		return err
+	})
+	return exists, err
+}

@@ -16,7 +16,8 @@ import (
 // parts one by one.
 func (b *bench) worker(q *Queue, s Subscription) *Worker {
 	b.Helper()
-	s.Topic, s.Group = b.topic, "group"
+	s.Topic = b.topic
+	orDefault(&s.Group, "group")
 	w, err := q.Subscribe(s)
 	require.NoError(b, err)
 	begin, err := ensureGroup(b.Context(), b.store, q.keys, b.topic, s.Group, benchPartitions, s.Start)
@@ -39,6 +40,11 @@ func (b *bench) worker(q *Queue, s Subscription) *Worker {
 func (b *bench) take(w *Worker) *job {
 	b.Helper()
 	require.NoError(b, w.load(b.Context()))
+	w.mu.Lock()
+	for range w.ready.len() { // those that were lost begin anew
+		w.rest(w.ready.pop())
+	}
+	w.mu.Unlock()
 	if w.fetch.len() > 0 {
 		lanes := w.nextFetch(b.Context())
 		require.NoError(b, w.fetchLanes(b.Context(), lanes))

@@ -140,7 +140,7 @@ func (q *Queue) Publish(ctx context.Context, tx *kv.Txn, messages ...Message) er
 	var published wakes
 	var key, row []byte
 	for i := range messages {
-		if dropped != nil && dropped[i] {
+		if len(dropped) > 0 && dropped[i] {
 			continue
 		}
 		m := &messages[i]

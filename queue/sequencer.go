@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"math/bits"
+	"slices"
 
 	"github.com/tito-db/tito-go/kv"
 )
@@ -117,7 +118,7 @@ func (s *sequencer) pass(ctx context.Context, tx *kv.Txn, which uint32, watermar
 		}
 		b := shardMove{s: s, tx: tx, cursor: c, shard: shard, head: &heads[shard], share: share, watermark: watermark,
 			room: room / bits.OnesCount32(which), left: room - m.bytes, must: m.rows == 0}
-		b.prefix = append(inbox[:len(inbox):len(inbox)], byte(shard))
+		b.prefix = slices.Concat(inbox, []byte{byte(shard)})
 		b.hint = maxPos(s.hints[shard], heads[shard].hint)
 		if fromStart {
 			b.from = inboxPos{}

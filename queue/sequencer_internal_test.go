@@ -118,7 +118,7 @@ func (b *bench) finish() {
 // been moved, is found whenever it does: before each driver call of a pass, and
 // after it. Its version is below those, so a hint after the last row moved would
 // pass it, and so would a watermark that is read when the snapshot is there.
-func TestSequencerSlowPublisher(t *testing.T) {
+func TestInvariant2SlowPublisher(t *testing.T) {
 	Stores(t, func(t *testing.T, open OpenStore) {
 		b := newBench(t, open)
 		b.everywhere(func(n int) int {
@@ -146,7 +146,7 @@ func TestSequencerSlowPublisher(t *testing.T) {
 
 // The same with a pass that moves nothing itself, and so keeps its hint to
 // itself; the row may be of the very version that the watermark stood at.
-func TestSequencerSlowPublisherEmptyInbox(t *testing.T) {
+func TestInvariant2SlowPublisherEmptyInbox(t *testing.T) {
 	Stores(t, func(t *testing.T, open OpenStore) {
 		b := newBench(t, open)
 		b.everywhere(func(n int) int {
@@ -173,7 +173,7 @@ func TestSequencerSlowPublisherEmptyInbox(t *testing.T) {
 
 // T2 conflicts with T1 and follows it. Whichever calls of a pass the two commit
 // between, T1's event has the lower position.
-func TestSequencerConflictOrder(t *testing.T) {
+func TestInvariant3ConflictOrder(t *testing.T) {
 	Stores(t, func(t *testing.T, open OpenStore) {
 		b := newBench(t, open)
 		shared := []byte("row")
@@ -225,7 +225,7 @@ func TestSequencerConflictOrder(t *testing.T) {
 // Two sequencers on one shard, the second's whole pass at each call of the
 // first's: every event gets one position, and none is lost, also when the rows
 // that the two know differ, and whoever goes on.
-func TestSequencerTwoOnOneShard(t *testing.T) {
+func TestInvariant2TwoSequencers(t *testing.T) {
 	Stores(t, func(t *testing.T, open OpenStore) {
 		b := newBench(t, open)
 		b.everywhere(func(n int) int {
@@ -439,7 +439,7 @@ func (c seekCursor) Seek(ctx context.Context, key []byte) bool {
 
 // A pass whose commit ended unknown lands late: before the next pass, at each of
 // its calls, or after it. Events get one position all the same.
-func TestSequencerLateCommit(t *testing.T) {
+func TestInvariant2LateCommit(t *testing.T) {
 	Stores(t, func(t *testing.T, open OpenStore) {
 		b := newBench(t, open)
 		b.everywhere(func(n int) int {

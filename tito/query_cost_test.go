@@ -11,14 +11,18 @@ import (
 	"github.com/tito-db/tito-go/tito"
 )
 
-func countedStore(t testing.TB) (*kv.Store, *kvtest.Counting) {
+// counted opens a store whose driver's calls are counted.
+func counted(t testing.TB, open openStore) (*kv.Store, *kvtest.Counting) {
 	calls := &kvtest.Counting{}
-	return memoryStore(t, &kv.Options{Wrap: calls.Wrap}), calls
+	return open(t, &kv.Options{Wrap: calls.Wrap}), calls
 }
 
-func TestQueryCosts(t *testing.T) {
+// What each query asks of the driver.
+func TestCostOfQueries(t *testing.T) { stores(t, requireQueryCosts) }
+
+func requireQueryCosts(t *testing.T, open openStore) {
 	ctx := context.Background()
-	store, calls := countedStore(t)
+	store, calls := counted(t, open)
 	db := openThings(t, store, nil, 200)
 	byRank := things.Where(thingByTagRank.At("b"))
 	page := func(q tito.Query[thing, text], want int) func() {

@@ -34,7 +34,9 @@ func openThings(t testing.TB, store *kv.Store, o *tito.Options, n int) *tito.DB 
 
 // The loop around All may delete what it has not come to, and add rows: the
 // former is left out, also in strict mode, the latter is not seen.
-func TestAllWhileItsLoopWrites(t *testing.T) {
+func TestAllWhileItsLoopWrites(t *testing.T) { stores(t, requireLoopMayWrite) }
+
+func requireLoopMayWrite(t *testing.T, open openStore) {
 	ctx := context.Background()
 	const n = 600 // more than two chunks
 	for _, q := range []tito.Query[thing, text]{
@@ -43,7 +45,7 @@ func TestAllWhileItsLoopWrites(t *testing.T) {
 		things.Where(thingByNick.Null()).Reverse(),
 		things.Where(thingByTagDesc), // each row three times
 	} {
-		db := openThings(t, memoryStore(t, nil), &tito.Options{Strict: true}, n)
+		db := openThings(t, open(t, nil), &tito.Options{Strict: true}, n)
 		require.NoError(t, db.Update(ctx, func(tx *tito.Tx) error {
 			seen := map[text]bool{}
 			deleted := map[text]bool{}
@@ -74,8 +76,10 @@ func TestAllWhileItsLoopWrites(t *testing.T) {
 	}
 }
 
-func TestAllEndsAtItsFirstError(t *testing.T) {
-	db := openThings(t, memoryStore(t, nil), nil, 600)
+func TestAllEndsAtItsFirstError(t *testing.T) { stores(t, requireOneError) }
+
+func requireOneError(t *testing.T, open openStore) {
+	db := openThings(t, open(t, nil), nil, 600)
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
 	var last error
@@ -112,9 +116,11 @@ func TestAllEndsAtItsFirstError(t *testing.T) {
 
 // A loop that is left early releases the snapshot and its cursor, and a panic
 // in it does so too.
-func TestAllLeftEarly(t *testing.T) {
+func TestAllLeftEarly(t *testing.T) { stores(t, requireRelease) }
+
+func requireRelease(t *testing.T, open openStore) {
 	ctx := context.Background()
-	store, calls := countedStore(t)
+	store, calls := counted(t, open)
 	db := openThings(t, store, nil, 10)
 	for _, err := range things.Scan().All(ctx, db) {
 		require.NoError(t, err)
@@ -134,9 +140,11 @@ func TestAllLeftEarly(t *testing.T) {
 	require.Zero(t, calls.OpenTxns())
 }
 
-func TestQueryInEndedTransaction(t *testing.T) {
+func TestQueryInEndedTransaction(t *testing.T) { stores(t, requireEnd) }
+
+func requireEnd(t *testing.T, open openStore) {
 	ctx := context.Background()
-	db := openThings(t, memoryStore(t, nil), nil, 600)
+	db := openThings(t, open(t, nil), nil, 600)
 	tx, err := db.Begin(ctx, &kv.TxnOptions{ReadOnly: true})
 	require.NoError(t, err)
 	n := 0

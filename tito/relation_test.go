@@ -74,9 +74,11 @@ func openPeople(t testing.TB, store *kv.Store) *tito.DB {
 	return db
 }
 
-func TestRelations(t *testing.T) {
+func TestRelations(t *testing.T) { stores(t, requireRelations) }
+
+func requireRelations(t *testing.T, open openStore) {
 	ctx := context.Background()
-	store, calls := countedStore(t)
+	store, calls := counted(t, open)
 	db := openPeople(t, store)
 	byID := func(with ...tito.Relation[person]) map[string]*person {
 		all := map[string]*person{}

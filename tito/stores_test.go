@@ -1,6 +1,7 @@
 package tito_test
 
 import (
+	"os"
 	"path/filepath"
 	"testing"
 
@@ -10,13 +11,28 @@ import (
 	"github.com/tito-db/tito-go/kv/bolt"
 	"github.com/tito-db/tito-go/kv/memory"
 	"github.com/tito-db/tito-go/kv/pebble"
+	"github.com/tito-db/tito-go/kv/tikv"
+	"github.com/tito-db/tito-go/kv/tikv/tikvtest"
 )
+
+// servers are what tikvStore's stores are on: see package tikvtest.
+var servers tikvtest.Servers
+
+func TestMain(m *testing.M) { os.Exit(servers.Tests(m).Run()) }
 
 // openStore opens an empty store, closed at the end of t.
 type openStore func(t testing.TB, o *kv.Options) *kv.Store
 
 // stores runs fn as a subtest for each driver.
 func stores(t *testing.T, fn func(t *testing.T, open openStore)) {
+	t.Helper()
+	embedded(t, fn)
+	t.Run("tikv", func(t *testing.T) { fn(t, tikvStore) })
+}
+
+// embedded does so for each driver that waits for nothing outside of the process,
+// so that fn may be in a bubble of testing/synctest, which no connection can be.
+func embedded(t *testing.T, fn func(t *testing.T, open openStore)) {
 	t.Helper()
 	for name, open := range map[string]openStore{"memory": memoryStore, "pebble": pebbleStore, "bolt": boltStore} {
 		t.Run(name, func(t *testing.T) { fn(t, open) })
@@ -61,4 +77,13 @@ func boltStore(t testing.TB, o *kv.Options) *kv.Store {
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, s.Close()) })
 	return s
+}
+
+func tikvStore(t testing.TB, o *kv.Options) *kv.Store {
+	t.Helper()
+	var all tikv.Options
+	if o != nil {
+		all.Options = *o
+	}
+	return servers.Open(t, &all)
 }

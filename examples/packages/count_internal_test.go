@@ -68,26 +68,24 @@ func stats(t *testing.T, db *tito.DB) (s queue.Stats) {
 // Each load is one event for each package, and a package counts once, in the
 // section that it came to last.
 func TestCounts(t *testing.T) {
-	for name, url := range stores(t) {
-		t.Run(name, func(t *testing.T) {
-			store, err := openStore(url, false)
-			db := newDB(t, store, err)
-			const n = 2500
-			list := ""
-			for i, shift := range []int{0, 0, 1, 2} {
-				list += inSections(n, shift)
-				loadAndCount(t, db, inSections(n, shift))
-				requireCounts(t, db, list)
-				require.Equal(t, queue.Stats{Events: uint64(n * (i + 1)), Done: uint64(n * (i + 1))}, stats(t, db))
-			}
-			// Packages that go take their counts with them.
-			require.NoError(t, db.Update(t.Context(), func(tx *tito.Tx) error {
-				return packages.Delete(t.Context(), tx, "p000000", nil)
-			}))
-			loadAndCount(t, db, "")
-			requireCounts(t, db, strings.TrimPrefix(inSections(n, 2), "Package: p000000\n\n"))
-		})
-	}
+	stores(t, func(t *testing.T, url string) {
+		store, err := openStore(t.Context(), url, false)
+		db := newDB(t, store, err)
+		const n = 2500
+		list := ""
+		for i, shift := range []int{0, 0, 1, 2} {
+			list += inSections(n, shift)
+			loadAndCount(t, db, inSections(n, shift))
+			requireCounts(t, db, list)
+			require.Equal(t, queue.Stats{Events: uint64(n * (i + 1)), Done: uint64(n * (i + 1))}, stats(t, db))
+		}
+		// Packages that go take their counts with them.
+		require.NoError(t, db.Update(t.Context(), func(tx *tito.Tx) error {
+			return packages.Delete(t.Context(), tx, "p000000", nil)
+		}))
+		loadAndCount(t, db, "")
+		requireCounts(t, db, strings.TrimPrefix(inSections(n, 2), "Package: p000000\n\n"))
+	})
 }
 
 // A load without -events publishes nothing, which a later one notices.
@@ -106,17 +104,15 @@ func TestLoadWithoutEvents(t *testing.T) {
 var countLine = regexp.MustCompile(`counted by [0-9.]+(µs|ms|s) after`)
 
 func TestEventsOutput(t *testing.T) {
-	for name, url := range stores(t) {
-		t.Run(name, func(t *testing.T) {
-			plain := call(t, nil)
-			for range 2 {
-				got := call(t, nil, "-events", "-store", url)
-				require.Zero(t, got.code, got.stderr)
-				want := strings.Replace(withoutTime(plain.stdout), "loaded in", "sections: 57, their packages counted by T after the load\nloaded in", 1)
-				require.Equal(t, want, countLine.ReplaceAllString(withoutTime(got.stdout), "counted by T after"))
-			}
-		})
-	}
+	stores(t, func(t *testing.T, url string) {
+		plain := call(t, nil)
+		for range 2 {
+			got := call(t, nil, "-events", "-store", url)
+			require.Zero(t, got.code, got.stderr)
+			want := strings.Replace(withoutTime(plain.stdout), "loaded in", "sections: 57, their packages counted by T after the load\nloaded in", 1)
+			require.Equal(t, want, countLine.ReplaceAllString(withoutTime(got.stdout), "counted by T after"))
+		}
+	})
 	require.Equal(t, exitUsage, call(t, nil, "query", "-events").code)
 }
 

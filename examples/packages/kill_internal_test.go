@@ -8,7 +8,6 @@ import (
 	"math/rand/v2"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"regexp"
 	"strconv"
 	"strings"
@@ -27,6 +26,7 @@ const (
 const (
 	killPackages = 5 * batchRecords
 	kills        = 8
+	killsShared  = 3 // each of which is followed by a wait until the killed process counts as gone
 	killLate     = 30 * time.Millisecond
 )
 
@@ -38,16 +38,20 @@ func TestKilled(t *testing.T) {
 	if url := os.Getenv(killStore); url != "" {
 		os.Exit(beKilled(url))
 	}
-	for _, scheme := range []string{"pebble", "bolt"} {
+	for _, scheme := range []string{"pebble", "bolt", "tikv"} {
 		t.Run(scheme, func(t *testing.T) {
 			seed := rand.Uint64()
 			t.Logf("seed %d", seed)
 			rng := rand.New(rand.NewPCG(seed, 0))
-			url := scheme + ":" + filepath.Join(t.TempDir(), "db")
+			url := freshURL(t, scheme)
 			left, midway := 0, 0
-			for n := range kills {
+			rounds := kills
+			if scheme == "tikv" {
+				rounds = killsShared
+			}
+			for n := range rounds {
 				killOne(t, rng, url, n)
-				store, err := openStore(url, false)
+				store, err := openStore(t.Context(), url, false)
 				require.NoError(t, err)
 				db, err := openDB(t.Context(), store)
 				require.NoError(t, err)
@@ -64,11 +68,11 @@ func TestKilled(t *testing.T) {
 				require.NoError(t, err, "kill %d", n)
 				require.NoError(t, store.Close())
 			}
-			t.Logf("%d kills, %d of them with events left, %d with a part of the packages", kills, left, midway)
-			store, err := openStore(url, false)
+			t.Logf("%d kills, %d of them with events left, %d with a part of the packages", rounds, left, midway)
+			store, err := openStore(t.Context(), url, false)
 			db := newDB(t, store, err)
-			loadAndCount(t, db, inSections(killPackages, kills))
-			requireCounts(t, db, inSections(killPackages, kills))
+			loadAndCount(t, db, inSections(killPackages, rounds))
+			requireCounts(t, db, inSections(killPackages, rounds))
 		})
 	}
 }
@@ -109,7 +113,7 @@ func beKilled(url string) int {
 }
 
 func loadToBeKilled(ctx context.Context, url string, shift int) error {
-	store, err := openStore(url, false)
+	store, err := openStore(ctx, url, false)
 	if err != nil {
 		return err
 	}

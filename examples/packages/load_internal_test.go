@@ -33,19 +33,17 @@ func memoryDB(t *testing.T, o kv.Options) *tito.DB {
 func ignore(figures) {}
 
 func TestLoadTwice(t *testing.T) {
-	for name, url := range stores(t) {
-		t.Run(name, func(t *testing.T) {
-			store, err := openStore(url, false)
-			db := newDB(t, store, err)
-			o := newOracle(t, string(sample))
-			for range 2 {
-				f, err := load(t.Context(), db, strings.NewReader(string(sample)), loadOptions{}, ignore)
-				require.NoError(t, err)
-				require.Equal(t, o.figures(), f)
-				o.requireHolds(t, db)
-			}
-		})
-	}
+	stores(t, func(t *testing.T, url string) {
+		store, err := openStore(t.Context(), url, false)
+		db := newDB(t, store, err)
+		o := newOracle(t, string(sample))
+		for range 2 {
+			f, err := load(t.Context(), db, strings.NewReader(string(sample)), loadOptions{}, ignore)
+			require.NoError(t, err)
+			require.Equal(t, o.figures(), f)
+			o.requireHolds(t, db)
+		}
+	})
 }
 
 // A second list changes the packages it has and leaves the others.

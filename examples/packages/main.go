@@ -161,7 +161,7 @@ func openDB(ctx context.Context, store *kv.Store) (*tito.DB, error) {
 }
 
 func (c *command) run(ctx context.Context) (err error) {
-	store, err := openStore(c.store, c.query)
+	store, err := openStore(ctx, c.store, c.query)
 	if err != nil {
 		return err
 	}

@@ -15,12 +15,37 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/tito-db/tito-go/kv"
+	"github.com/tito-db/tito-go/kv/tikv/tikvtest"
 )
 
-// stores returns a fresh store URL of each kind that needs no server.
-func stores(t *testing.T) map[string]string {
+// servers are those of the store of scheme tikv: see package tikvtest.
+var servers tikvtest.Servers
+
+func TestMain(m *testing.M) { os.Exit(servers.Tests(m).Run()) }
+
+// stores runs fn as a subtest for each kind of store, with the URL of a fresh one.
+func stores(t *testing.T, fn func(t *testing.T, url string)) {
 	t.Helper()
-	return map[string]string{"memory": "memory:", "pebble": "pebble:" + filepath.Join(t.TempDir(), "db"), "bolt": "bolt:" + filepath.Join(t.TempDir(), "db")}
+	for _, d := range drivers {
+		t.Run(d.scheme, func(t *testing.T) { fn(t, freshURL(t, d.scheme)) })
+	}
+}
+
+// freshURL skips t if the store is on servers and there are none: a URL cannot
+// name the model of a cluster, inside the process, that other tests then use.
+func freshURL(t *testing.T, scheme string) string {
+	t.Helper()
+	switch scheme {
+	case "memory":
+		return "memory:"
+	case "tikv":
+		c := servers.Cluster(t)
+		if c.Kind() == tikvtest.Model {
+			t.Skip("there are no TiKV servers")
+		}
+		return "tikv:" + strings.Join(c.PD(), ",") + "?prefix=" + c.Prefix(t)
+	}
+	return scheme + ":" + filepath.Join(t.TempDir(), "db")
 }
 
 // result is what a call of the program gives.
@@ -39,7 +64,7 @@ func call(t *testing.T, stdin io.Reader, args ...string) result {
 // requireStored checks what a Pebble store holds, after opening it again.
 func requireStored(t *testing.T, url, text string) {
 	t.Helper()
-	store, err := openStore(url, true)
+	store, err := openStore(t.Context(), url, true)
 	newOracle(t, text).requireHolds(t, newDB(t, store, err))
 }
 
@@ -52,14 +77,12 @@ func withoutTime(stdout string) string {
 func TestSampleOutput(t *testing.T) {
 	want, err := os.ReadFile("testdata/output.txt")
 	require.NoError(t, err)
-	for name, url := range stores(t) {
-		t.Run(name, func(t *testing.T) {
-			for range 2 {
-				got := call(t, nil, "-store", url)
-				require.Equal(t, result{0, string(want), ""}, result{got.code, withoutTime(got.stdout), got.stderr})
-			}
-		})
-	}
+	stores(t, func(t *testing.T, url string) {
+		for range 2 {
+			got := call(t, nil, "-store", url)
+			require.Equal(t, result{0, string(want), ""}, result{got.code, withoutTime(got.stdout), got.stderr})
+		}
+	})
 	got := call(t, nil) // all defaults
 	require.Equal(t, string(want), withoutTime(got.stdout))
 }
@@ -179,12 +202,13 @@ func TestBadStore(t *testing.T) {
 		args    []string
 		message string
 	}{
-		{[]string{"-store", "redis:x"}, "-store redis:x: unknown scheme; there are memory:, pebble:DIR, bolt:FILE\n"},
-		{[]string{"-store", ""}, "-store : unknown scheme; there are memory:, pebble:DIR, bolt:FILE\n"},
+		{[]string{"-store", "redis:x"}, "-store redis:x: unknown scheme; there are memory:, pebble:DIR, bolt:FILE, tikv:PD[,PD...][?prefix=PREFIX]\n"},
+		{[]string{"-store", ""}, "-store : unknown scheme; there are memory:, pebble:DIR, bolt:FILE, tikv:PD[,PD...][?prefix=PREFIX]\n"},
 		{[]string{"-store", "memory:x"}, "-store memory:x: it has the form memory:\n"},
 		{[]string{"-store", "pebble"}, "-store pebble: it has the form pebble:DIR\n"},
+		{[]string{"-store", "tikv"}, "-store tikv: it has the form tikv:PD[,PD...][?prefix=PREFIX]\n"},
 		{[]string{"-store", "pebble:" + file}, "-store pebble:" + file + ": "},
-		{[]string{"query"}, "-store memory:: nothing is in it before a load; query one of pebble:DIR, bolt:FILE\n"},
+		{[]string{"query"}, "-store memory:: nothing is in it before a load; query one of pebble:DIR, bolt:FILE, tikv:PD[,PD...][?prefix=PREFIX]\n"},
 		{[]string{"-store", "pebble:" + missing, "query"}, missing + ": no such file or directory\n"},
 		{[]string{"-store", "pebble:" + empty, "query"}, "-store pebble:" + empty + ": no packages have been loaded into it\n"},
 	} {

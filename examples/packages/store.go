@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"strings"
@@ -9,23 +10,38 @@ import (
 	"github.com/tito-db/tito-go/kv/bolt"
 	"github.com/tito-db/tito-go/kv/memory"
 	"github.com/tito-db/tito-go/kv/pebble"
+	"github.com/tito-db/tito-go/kv/tikv"
 )
 
 // driver is one kind of store: how its URL looks, and how to open it.
 type driver struct {
 	scheme string
 	arg    string // what follows the colon; "" is nothing, for a store that ends with the program
-	open   func(arg string) (*kv.Store, error)
+	open   func(ctx context.Context, arg string) (*kv.Store, error)
 }
 
 var drivers = []driver{
-	{"memory", "", func(string) (*kv.Store, error) { return memory.Open(nil) }},
-	{"pebble", "DIR", func(dir string) (*kv.Store, error) { return pebble.Open(dir, nil) }},
-	{"bolt", "FILE", func(file string) (*kv.Store, error) { return bolt.Open(file, nil) }},
+	{"memory", "", func(context.Context, string) (*kv.Store, error) { return memory.Open(nil) }},
+	{"pebble", "DIR", func(_ context.Context, dir string) (*kv.Store, error) { return pebble.Open(dir, nil) }},
+	{"bolt", "FILE", func(_ context.Context, file string) (*kv.Store, error) { return bolt.Open(file, nil) }},
+	{"tikv", "PD[,PD...][?prefix=PREFIX]", openTiKV},
 }
 
-// openStore opens the store of a URL. One that has to exist is not created.
-func openStore(url string, mustExist bool) (*kv.Store, error) {
+// defaultPrefix is where the packages are in a cluster, which others use too.
+const defaultPrefix = "tito-packages/"
+
+// openTiKV opens a store by the addresses of PD servers, host:port.
+func openTiKV(ctx context.Context, arg string) (*kv.Store, error) {
+	servers, prefix, given := strings.Cut(arg, "?prefix=")
+	if !given {
+		prefix = defaultPrefix
+	}
+	return tikv.Open(ctx, strings.Split(servers, ","), &tikv.Options{Prefix: prefix})
+}
+
+// openStore opens the store of a URL. One that has to exist is not created,
+// except in a cluster, where it is empty then.
+func openStore(ctx context.Context, url string, mustExist bool) (*kv.Store, error) {
 	scheme, arg, _ := strings.Cut(url, ":")
 	for _, d := range drivers {
 		if d.scheme != scheme {
@@ -41,7 +57,7 @@ func openStore(url string, mustExist bool) (*kv.Store, error) {
 				return nil, fmt.Errorf("-store %s: %w", url, err)
 			}
 		}
-		store, err := d.open(arg)
+		store, err := d.open(ctx, arg)
 		if err != nil {
 			return nil, fmt.Errorf("-store %s: %w", url, err)
 		}

@@ -23,7 +23,7 @@ type Options struct {
 	Closed      func()        // called when the client has been closed; may be nil
 }
 
-// Defaults of Options.
+// DefaultTimeout is the default of Options.Timeout.
 const DefaultTimeout = 20 * time.Second
 
 // Driver is an open store.
@@ -67,7 +67,7 @@ func (d *Driver) open(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	d.info = kv.Info{Name: "tikv", Limits: kv.DefaultLimits(), TxnLifetime: s.lifetime}
+	d.info = kv.Info{Name: "tikv", Limits: kv.DefaultLimits(), TxnLifetime: s.lifetime, Shared: true}
 	d.info.Limits.MaxTxnSize = max(d.opts.MaxTxnSize, kv.DefaultMaxTxnSize)
 	d.warnOfGarbage(s.now)
 	return nil
