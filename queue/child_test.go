@@ -8,7 +8,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"log/slog"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -86,7 +85,7 @@ func (s *spec) open() (*kv.Store, error) {
 }
 
 func (s *spec) queue(store *kv.Store) (*queue.Queue, error) {
-	return queue.Open(store, &queue.Options{Partitions: trailPartitions, MemberTTL: s.TTL, Logger: slog.New(slog.NewTextHandler(os.Stderr, nil))})
+	return queue.Open(store, &queue.Options{Partitions: trailPartitions, MemberTTL: s.TTL})
 }
 
 // child is a process that a test has started.

@@ -21,7 +21,7 @@ import (
 	"github.com/tito-db/tito-go/queue"
 )
 
-var rounds = flag.Int("rounds", 3, "how often TestProcesses kills, stops and pauses a process")
+var rounds = flag.Int("rounds", 1, "how often TestProcesses kills, stops and pauses a process")
 
 const (
 	procTTL      = 3 * time.Second
@@ -66,8 +66,12 @@ func TestProcesses(t *testing.T) {
 		require.NoError(t, err)
 		defer store.Close()
 		f := newFleet(t, store, spec{Driver: "tikv", Path: prefix, PD: cluster.PD(), Pace: 50 * time.Millisecond, Lifetime: procLifetime})
+		if cluster.Kind() == tikvtest.Model {
+			t.Log("the client library's model has one process, and slow locks: Queues join and leave, and none dies or is paused")
+			f.gentle, f.spec.Pace = true, 200*time.Millisecond
+		}
 		f.start = func(s spec) participant {
-			if cluster.Kind() != tikvtest.Model {
+			if !f.gentle {
 				return outside(f.trail, s)
 			}
 			return inside(f.trail, s, func(wrap func(kv.Driver) kv.Driver) *kv.Store {
@@ -85,12 +89,13 @@ func TestProcesses(t *testing.T) {
 // fleet is the processes on one store.
 type fleet struct {
 	*trail
-	store *kv.Store // the test's own
-	q     *queue.Queue
-	spec  spec
-	start func(s spec) participant
-	procs []participant
-	names int
+	store  *kv.Store // the test's own
+	q      *queue.Queue
+	spec   spec
+	start  func(s spec) participant
+	procs  []participant
+	gentle bool // they only join and leave
+	names  int
 }
 
 func newFleet(t *testing.T, store *kv.Store, s spec) *fleet {
@@ -120,6 +125,9 @@ func (f *fleet) run() {
 	f.probe()
 	for range *rounds {
 		for _, i := range rng.Perm(3) { // what happens, to another one each
+			if f.gentle {
+				i = 1
+			}
 			p := f.procs[0]
 			f.procs = f.procs[1:]
 			switch i {
