@@ -234,7 +234,11 @@ func (t *trail) survivors(ctx context.Context, tx *kv.Txn) ([]int, error) {
 func (t *trail) compare(read kv.Version, found []int, binding int) error {
 	begun := slices.Clone(t.reached)
 	var durable, newest kv.Version
-	seen := map[kv.Version]bool{}
+	type given struct { // commits of different workers may have nothing in common
+		worker  int
+		version kv.Version
+	}
+	seen := map[given]bool{}
 	t.reached = t.acknowledged()
 	for _, a := range t.acks[:binding] {
 		if a.durable {
@@ -247,10 +251,11 @@ func (t *trail) compare(read kv.Version, found []int, binding int) error {
 		if a.version <= t.newest {
 			return fmt.Errorf("version %d was given after %d, which an earlier life had seen", a.version, t.newest)
 		}
-		if seen[a.version] {
+		if g := (given{a.worker, a.version}); seen[g] {
 			return fmt.Errorf("version %d was given twice", a.version)
+		} else {
+			seen[g] = true
 		}
-		seen[a.version] = true
 	}
 	if durable > 0 { // and with it what was found when the life began
 		copy(t.durable, begun)

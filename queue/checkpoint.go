@@ -41,12 +41,46 @@ type checkpoint struct {
 	floor uint64
 
 	// crashes counts how often the partition was taken from an owner that had
-	// not released it, since the floor last rose. From the second time on,
-	// events are run one by one, each with started written before; see lane.
+	// died with it, since the floor last rose. From the second time on, events
+	// are run one by one, each with a trial written before; see lane.
 	crashes uint32
-	started bool // event floor+1 was handed to a handler
+	trial   trial // of event floor+1
 
 	retry retryState // of event floor+1
+}
+
+// trial is how an event is found that kills processes. Of those that were with
+// handlers when a process died, one did it. They are suspects, and from then on a
+// process tries one suspect at a time: when it dies, only that one has failed. So
+// others do not become dead letters for being next to it.
+type trial uint8
+
+const (
+	noTrial   trial = iota
+	started         // it was given to a handler
+	suspect         // its process died when it was started or alone
+	alone           // it was given to a handler as a suspect
+	trialsEnd       // is none
+)
+
+// died is what a trial becomes when the process has died, and whether the event
+// has failed by that.
+func (t trial) died() (next trial, failed bool) {
+	switch t {
+	case started, suspect:
+		return suspect, false
+	case alone:
+		return suspect, true
+	}
+	return noTrial, false
+}
+
+// ended is what a trial becomes when the process goes on without it.
+func (t trial) ended() trial {
+	if t == alone || t == suspect {
+		return suspect
+	}
+	return noTrial
 }
 
 // retryState is what is known of an event that did not succeed.
@@ -73,11 +107,7 @@ func (c *checkpoint) append(dst []byte) []byte {
 	dst = append(append(dst, checkpointFormat), c.owner[:]...)
 	dst = binary.AppendUvarint(dst, c.floor)
 	dst = binary.AppendUvarint(dst, uint64(c.crashes))
-	started := byte(0)
-	if c.started {
-		started = 1
-	}
-	dst = append(dst, started)
+	dst = append(dst, byte(c.trial))
 	dst = binary.AppendUvarint(dst, uint64(c.retry.attempts))
 	due := uint64(0)
 	if !c.retry.due.IsZero() {
@@ -97,7 +127,9 @@ func parseCheckpoint(row []byte) (checkpoint, error) {
 	c.floor = r.uvarint()
 	c.crashes = uint32(r.uvarint())
 	if b := r.take(1); b != nil {
-		c.started = b[0] == 1
+		if c.trial = trial(b[0]); c.trial >= trialsEnd {
+			r.fail()
+		}
 	}
 	c.retry.attempts = uint32(r.uvarint())
 	if due := r.uvarint(); due != 0 {
@@ -220,7 +252,7 @@ func ensureGroup(ctx context.Context, store *kv.Store, keys keyspace, topic, gro
 				s.floors = append(s.floors, h.last...)
 			}
 		}
-		return tx.Set(keys.group(topic, group), s.append(nil))
+		return tx.Set(keys.group(topic, group), s.appendAt(nil, time.Now()))
 	})
 	if err != nil {
 		return s, fmt.Errorf("queue: group %q of topic %q: %w", group, topic, err)
@@ -240,8 +272,9 @@ func readGroup(ctx context.Context, tx *kv.Txn, keys keyspace, topic, group stri
 	return s, true, err
 }
 
-func (s *start) append(dst []byte) []byte {
-	dst = binary.BigEndian.AppendUint64(append(dst, groupFormat), uint64(time.Now().UnixMilli()))
+// appendAt makes the row of a group that is made now.
+func (s *start) appendAt(dst []byte, now time.Time) []byte {
+	dst = binary.BigEndian.AppendUint64(append(dst, groupFormat), uint64(now.UnixMilli()))
 	dst = binary.AppendUvarint(dst, uint64(len(s.floors)))
 	for _, f := range s.floors {
 		dst = binary.AppendUvarint(dst, f)

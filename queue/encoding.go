@@ -36,7 +36,7 @@ func (r *reader) take(n uint64) []byte {
 
 // format demands the byte want.
 func (r *reader) format(want byte) {
-	if b := r.take(1); b != nil && b[0] != want {
+	if b := r.take(1); len(b) > 0 && b[0] != want {
 		r.err = fmt.Errorf("%w: format %d, this program knows %d", ErrCorrupt, b[0], want)
 		r.b = nil
 	}

@@ -140,9 +140,18 @@ func (j *job) runEvent(p part, ev *Event) {
 		j.bury(p, ev, n, l.retry.err) // its process died at the last attempt
 		return
 	}
-	if l.done < l.careful {
+	if l.trial == suspect {
+		if !w.enterAlone() {
+			p.halted = true
+			return
+		}
+		defer w.leaveAlone()
+	}
+	if l.trial == suspect || l.done < l.careful {
 		c := w.change(l)
-		c.to.started = true
+		if c.to.trial = started; l.trial == suspect {
+			c.to.trial = alone
+		}
 		if !w.persist(c) {
 			p.halted = true
 			return
@@ -161,6 +170,19 @@ func (j *job) runEvent(p part, ev *Event) {
 	}
 }
 
+// enterAlone waits until no other suspect of the process is with a handler, of
+// whatever topic and group. It reports false if the worker ends before.
+func (w *Worker) enterAlone() bool {
+	select {
+	case w.q.alone <- struct{}{}:
+		return true
+	case <-w.ending:
+		return false
+	}
+}
+
+func (w *Worker) leaveAlone() { <-w.q.alone }
+
 // runBatch hands out the events of several parts at once.
 func (j *job) runBatch(parts []part) {
 	live := make([]part, 0, len(parts))
@@ -171,10 +193,10 @@ func (j *job) runBatch(parts []part) {
 			total += len(events)
 		}
 	}
-	switch {
-	case total == 0:
+	switch total {
+	case 0:
 		return
-	case total == 1:
+	case 1:
 		j.runEvent(live[0], live[0].rest()[0])
 		return
 	}
@@ -352,7 +374,7 @@ func (j *job) handTx(parts []part) (handResult, error) {
 	if total > 1 {
 		o.MaxAttempts = 1 // a smaller batch conflicts less
 	}
-	for {
+	for u := (unknown{}); ; u.pause(w.ctx) {
 		var handlerErr error
 		ran := false
 		err := w.q.store.Run(w.ctx, o, func(tx *kv.Txn) error {

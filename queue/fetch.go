@@ -3,6 +3,7 @@ package queue
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/tito-db/tito-go/kv"
@@ -14,12 +15,20 @@ const (
 	laneFetches = 128  // of one lane, for handlers of single events
 )
 
+// laneShare is how many events a lane may hold: so few that all executors find
+// lanes to work on, and some wait, before MaxInFlight is reached.
+func (w *Worker) laneShare() int {
+	if w.s.batches() {
+		return w.s.BatchSize
+	}
+	return min(laneFetches, max(1, w.s.MaxInFlight/(2*w.s.Concurrency)))
+}
+
 // wanted is a lane that the fetcher holds, and how many of its events to read.
 type wanted struct {
 	*lane
-	n    int
-	upTo uint64 // the lane's head, which may rise meanwhile
-	left bool   // claim has put the lane to wait: it is the fetcher's no longer
+	n     int
+	waits bool // it was put to wait, and is not the fetcher's any more
 }
 
 // fetchLoop claims partitions and reads their events, for many of them at once.
@@ -33,7 +42,7 @@ func (w *Worker) fetchLoop(ctx context.Context) {
 		w.mu.Lock()
 		for _, l := range lanes {
 			switch {
-			case l.left:
+			case l.waits:
 			case err != nil:
 				w.restAfter(l.lane, jitter(w.q.opts.MaxPoll))
 			default:
@@ -56,17 +65,13 @@ func (w *Worker) fetchLoop(ctx context.Context) {
 func (w *Worker) nextFetch(ctx context.Context) []wanted {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	per := laneFetches
-	if w.s.batches() {
-		per = w.s.BatchSize
-	}
+	per := w.laneShare()
 	var lanes []wanted
 	for {
 		if w.stopping || w.err != nil {
 			return nil
 		}
 		if w.reassign {
-			w.reassign = false
 			w.mu.Unlock()
 			err := w.load(ctx) // of new ones, how far others have come
 			w.mu.Lock()
@@ -88,7 +93,7 @@ func (w *Worker) nextFetch(ctx context.Context) []wanted {
 			}
 			l.state = laneHeld
 			n := min(per, budget, int(min(l.head-l.done, maxFetch)))
-			lanes = append(lanes, wanted{lane: l, n: n, upTo: l.head})
+			lanes = append(lanes, wanted{lane: l, n: n})
 			budget -= n
 		}
 		if lanes != nil {
@@ -102,14 +107,28 @@ func (w *Worker) fetchLanes(ctx context.Context, lanes []wanted) error {
 	if err := w.claim(ctx, lanes); err != nil {
 		return err
 	}
-	var keys [][]byte
-	for i := range lanes {
+	w.mu.Lock()
+	for i := range lanes { // claiming may have told that there is less to do, or nothing
 		l := &lanes[i]
-		if l.left || l.upTo <= l.done { // claiming has told that there is nothing to do
+		if l.waits || l.head <= l.done {
 			l.n = 0
+		} else {
+			l.n = int(min(uint64(l.n), l.head-l.done))
+		}
+	}
+	w.mu.Unlock()
+	// A transactional handler's transaction checks the owner. Before a plain one
+	// starts there is only this: who was paused for long, or cut off, may have
+	// lost the partition since it claimed it.
+	checks := w.q.store.Info().Shared && !w.s.transactional()
+	var keys [][]byte
+	for _, l := range lanes {
+		if l.n == 0 {
 			continue
 		}
-		l.n = min(l.n, int(min(l.upTo-l.done, maxFetch)))
+		if checks {
+			keys = append(keys, w.keys.checkpoints.key(l.partition))
+		}
 		for seq := l.done + 1; seq <= l.done+uint64(l.n); seq++ {
 			keys = append(keys, appendEvent(w.keys.events[:len(w.keys.events):len(w.keys.events)], l.partition, seq))
 		}
@@ -137,6 +156,20 @@ func (w *Worker) fetchLanes(ctx context.Context, lanes []wanted) error {
 	for _, l := range lanes {
 		if l.n == 0 {
 			continue
+		}
+		if checks {
+			cp, err := w.keys.checkpoints.of(l.partition, rows[0])
+			if err != nil {
+				return err
+			}
+			rows = rows[1:]
+			if cp.owner != l.token {
+				rows = rows[l.n:]
+				w.mu.Lock()
+				l.lost = true
+				w.mu.Unlock()
+				continue
+			}
 		}
 		events := make([]*Event, l.n)
 		size := 0
@@ -170,21 +203,32 @@ func (w *Worker) carefulWindow() uint64 {
 }
 
 // claim makes this worker the owner of those lanes that have none of its tokens.
-// A partition whose owner is alive is left to it for MemberTTL, in which it
-// should notice that the partition is no longer its own, and finish.
+// A partition whose owner is alive is left to it while it gets on, and for as
+// long as it should take to notice that the partition is no longer its own, and
+// a handler to return. If it gives the partition back before, so much the better.
 //
 // Nothing depends on that: whoever takes a partition writes a new token, and
 // what its former owner still has in hand fails, since it demands its own.
 func (w *Worker) claim(ctx context.Context, lanes []wanted) error {
 	var unowned []*wanted
-	var partitions []int
 	for i := range lanes {
 		if l := &lanes[i]; l.token == (token{}) {
-			unowned, partitions = append(unowned, l), append(partitions, l.partition)
+			unowned = append(unowned, l)
 		}
 	}
-	if len(unowned) == 0 {
-		return nil
+	for some := range slices.Chunk(unowned, max(1, w.q.txnRoom()/changeSize)) {
+		if err := w.claimSome(ctx, some); err != nil {
+			return fmt.Errorf("queue: claiming partitions: %w", err)
+		}
+	}
+	return nil
+}
+
+// claimSome claims partitions in one transaction.
+func (w *Worker) claimSome(ctx context.Context, unowned []*wanted) error {
+	partitions := make([]int, len(unowned))
+	for i, l := range unowned {
+		partitions[i] = l.partition
 	}
 	now := time.Now()
 	tokens := make([]token, len(unowned)) // the same if the transaction is repeated
@@ -202,16 +246,18 @@ func (w *Worker) claim(ctx context.Context, lanes []wanted) error {
 			if cp.owner == tokens[i] {
 				continue // an earlier run committed after all
 			}
-			if busy[i] = w.defers(l.lane, cp.owner, now); busy[i] {
+			var crashed bool
+			if busy[i], crashed = w.judge(l.lane, cp, now); busy[i] {
 				continue
 			}
-			if cp.owner != (token{}) && cp.owner.member() != w.q.id {
-				cp.crashes++ // or it is slow
-				if cp.started {
+			if crashed {
+				cp.crashes++
+				var failed bool
+				if cp.trial, failed = cp.trial.died(); failed {
 					cp.retry = retryState{attempts: cp.retry.attempts + 1, err: ErrDied.Error()}
 				}
 			}
-			cp.owner, cp.started = tokens[i], false
+			cp.owner, cp.trial = tokens[i], cp.trial.ended()
 			if err := w.keys.checkpoints.write(tx, partitions[i], cp); err != nil {
 				return err
 			}
@@ -219,7 +265,7 @@ func (w *Worker) claim(ctx context.Context, lanes []wanted) error {
 		return nil
 	})
 	if err != nil {
-		return fmt.Errorf("queue: claiming partitions: %w", err)
+		return err
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -227,29 +273,44 @@ func (w *Worker) claim(ctx context.Context, lanes []wanted) error {
 		cp := &cps[i]
 		l.done, l.saved = cp.floor, cp.floor
 		if busy[i] {
-			if l.busyOwner != cp.owner {
-				l.busyOwner, l.busySince = cp.owner, now
+			if l.busy.owner != cp.owner || l.busy.floor != cp.floor {
+				l.busy = busyState{cp.owner, cp.floor, now}
 			}
-			if l.left = l.upTo > l.done; l.left {
+			if l.head > l.done {
+				l.waits = true
 				w.restAfter(l.lane, jitter(w.q.opts.MaxPoll))
 			}
 			continue
 		}
-		l.token, l.retry, l.crashes = cp.owner, cp.retry, cp.crashes
-		l.busyOwner = token{}
+		l.token, l.retry, l.crashes, l.trial = cp.owner, cp.retry, cp.crashes, cp.trial
+		l.busy = busyState{}
 		if cp.crashes > 1 {
 			l.careful = cp.floor + w.carefulWindow()
 		}
 		if d := cp.retry.remaining(now); d > 0 {
-			l.left = true
+			l.waits = true
 			w.restAfter(l.lane, d)
 		}
 	}
 	return nil
 }
 
-// defers tells whether a partition is left to the owner that it has.
-func (w *Worker) defers(l *lane, owner token, now time.Time) bool {
-	return owner != (token{}) && w.q.alive(owner.member()) &&
-		(l.busyOwner != owner || now.Sub(l.busySince) < w.q.opts.MemberTTL)
+// judge tells whether a partition is left to the owner that it has, or else
+// whether that one has died with it. What a former worker of this process has not
+// given back nobody works on.
+func (w *Worker) judge(l *lane, cp *checkpoint, now time.Time) (busy, crashed bool) {
+	if cp.owner == (token{}) || cp.owner.member() == w.q.id {
+		return false, false
+	}
+	since := now // it has been seen so
+	if l.busy.owner == cp.owner && l.busy.floor == cp.floor {
+		since = l.busy.since
+	}
+	switch w.q.health(cp.owner.member(), since) {
+	case healthDead:
+		return false, true
+	case healthAlive:
+		return now.Sub(since) < w.q.opts.MemberTTL+w.s.Timeout, false
+	}
+	return true, false
 }

@@ -25,9 +25,7 @@ func ensureTopic(ctx context.Context, store *kv.Store, keys keyspace, name strin
 			return err
 		}
 		have = partitions
-		row := binary.AppendUvarint([]byte{topicFormat}, uint64(partitions))
-		row = binary.BigEndian.AppendUint64(row, uint64(time.Now().UnixMilli()))
-		return tx.Set(keys.topic(name), row)
+		return tx.Set(keys.topic(name), appendTopic(nil, partitions, time.Now()))
 	})
 	if err != nil {
 		return 0, fmt.Errorf("queue: topic %q: %w", name, err)
@@ -44,6 +42,16 @@ func readTopic(ctx context.Context, tx *kv.Txn, keys keyspace, name string) (int
 	if err != nil {
 		return 0, err
 	}
+	return parseTopic(row)
+}
+
+func appendTopic(dst []byte, partitions int, created time.Time) []byte {
+	dst = binary.AppendUvarint(append(dst, topicFormat), uint64(partitions))
+	return binary.BigEndian.AppendUint64(dst, uint64(created.UnixMilli()))
+}
+
+// parseTopic returns how many partitions a topic's row says that it has.
+func parseTopic(row []byte) (int, error) {
 	r := reader{b: row}
 	r.format(topicFormat)
 	n := r.uvarint()

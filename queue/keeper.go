@@ -130,7 +130,7 @@ func (k *keeper) next() []*change {
 		c.lane.dirty = false
 	}
 	for _, l := range k.dirty {
-		if l.dirty && !l.lost {
+		if l.dirty && !l.lost && l.token != (token{}) { // or it was set back meanwhile
 			changes = append(changes, k.w.change(l))
 		}
 		l.dirty = false
@@ -150,6 +150,8 @@ func (k *keeper) written(changes []*change, err error) {
 		l := c.lane
 		c.err = err
 		switch {
+		case l.token != c.owner:
+			// It was found to be lost, and has begun anew meanwhile.
 		case c.lost:
 			l.lost = true
 			k.w.q.log.Info("queue: partition lost to another owner", "topic", k.w.s.Topic, "group", k.w.s.Group, "partition", l.partition)
@@ -162,7 +164,7 @@ func (k *keeper) written(changes []*change, err error) {
 		case c.to.owner == token{}: // giveUp
 			if !c.lost {
 				l.token = token{}
-				l.retry, l.crashes, l.careful = retryState{}, 0, 0
+				l.retry, l.crashes, l.trial, l.careful = retryState{}, 0, noTrial, 0
 			}
 			k.w.rest(l)
 		case c.lost && l.state == laneIdle:
@@ -178,10 +180,14 @@ func (k *keeper) written(changes []*change, err error) {
 // changeSize is more than a checkpoint takes in a transaction.
 const changeSize = 2*maxNameSize + maxPrefixSize + maxErrorSize + 128
 
+// txnRoom is how many bytes the queue's own transactions write at most, unless one
+// row alone has more.
+func (q *Queue) txnRoom() int { return min(q.store.Info().Limits.MaxTxnSize/2, maxMoveBytes) }
+
 // write makes changes, in as few transactions as they fit. It marks those that
 // are lost. It may be repeated: what has been written already stays as it is.
 func (k *keeper) write(ctx context.Context, changes []*change) error {
-	room := min(k.w.q.store.Info().Limits.MaxTxnSize/2, maxMoveBytes)
+	room := k.w.q.txnRoom()
 	for len(changes) > 0 {
 		n, size := 0, 0
 		for n < len(changes) && (n == 0 || size+changeSize+len(changes[n].dead) <= room) {

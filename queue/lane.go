@@ -24,17 +24,24 @@ type lane struct {
 	saved   uint64 // the floor of the checkpoint, as far as known
 	dirty   bool   // done is above saved, and in the worker's list of those
 	crashes uint32 // of the checkpoint
+	trial   trial  // suspect, or none
 	retry   retryState
 
 	// careful: up to this event, events run singly, and the checkpoint says so
 	// before each. It is set when owners have died twice in a row without
-	// getting ahead, so that an event that kills processes is found and counted.
+	// getting ahead, so that an event that kills processes is found; see trial.
 	careful uint64
 
 	events []*Event // done+1 and following
 
-	busyOwner token     // who had it when it could not be claimed
-	busySince time.Time // since when
+	busy busyState // why it could not be claimed
+}
+
+// busyState is how a partition was found whose owner is alive.
+type busyState struct {
+	owner token
+	floor uint64
+	since time.Time // how long it has been so
 }
 
 type laneState uint8
@@ -47,19 +54,30 @@ const (
 	laneWaiting                  // has a timer
 )
 
+// begin forgets a term that is over, and all that was only known by it.
+func (l *lane) begin() {
+	l.state, l.timer = laneIdle, nil
+	l.token, l.lost = token{}, false
+	l.done, l.dirty = l.saved, false
+	l.crashes, l.trial, l.careful, l.retry = 0, noTrial, 0, retryState{}
+	l.events, l.busy = nil, busyState{}
+}
+
 // single tells whether the next event has to run alone.
-func (l *lane) single() bool { return l.retry.attempts > 0 || l.done < l.careful }
+func (l *lane) single() bool {
+	return l.retry.attempts > 0 || l.done < l.careful || l.trial == suspect
+}
 
 // checkpoint returns what the lane's checkpoint should be now.
 func (l *lane) checkpoint() checkpoint {
-	return checkpoint{owner: l.token, floor: l.done, retry: l.retry, crashes: l.crashes}
+	return checkpoint{owner: l.token, floor: l.done, retry: l.retry, crashes: l.crashes, trial: l.trial}
 }
 
 // rise notes that events up to seq are done.
 func (l *lane) rise(seq uint64) {
 	l.done = seq
 	l.retry = retryState{}
-	l.crashes = 0
+	l.crashes, l.trial = 0, noTrial
 }
 
 // laneList is a first-in, first-out list of lanes.

@@ -26,20 +26,24 @@ const memberFormat = 1
 // that sequencers write, keep out who is late.
 type members struct {
 	q      *Queue
+	before <-chan struct{} // closed when those that ran before have removed the row; nil if there are none
 	stop   context.CancelFunc
 	exited chan struct{}
-	beats  uint64 // of this process; only run and its start use it
+	hurry  chan struct{} // holds one signal: the next beat is due
 
-	mu    sync.Mutex
-	users int
-	peers map[memberID]*peer // with this process
-	live  []livePeer         // those that were alive when see looked last
+	mu     sync.Mutex
+	users  int
+	beats  uint64             // of this process
+	seen   uint64             // of those, the one that read what is known of the peers
+	peers  map[memberID]*peer // with this process
+	looked time.Time          // when the rows were read last: the peers are as they were then
+	live   []livePeer         // those that were alive then
 }
 
 // peer is a process as this one sees it.
 type peer struct {
 	row   []byte
-	seen  time.Time // when row changed last
+	seen  time.Time // when row was first seen as it is
 	reads []subject
 }
 
@@ -57,7 +61,7 @@ func (q *Queue) join(ctx context.Context, w *Worker) (leave func(), err error) {
 	q.mu.Lock()
 	m := q.members
 	if m == nil {
-		m = &members{q: q, exited: make(chan struct{}), peers: map[memberID]*peer{}}
+		m = &members{q: q, before: q.left, exited: make(chan struct{}), hurry: make(chan struct{}, 1), peers: map[memberID]*peer{}}
 		run, stop := context.WithCancel(context.Background())
 		m.stop = stop
 		q.members = m
@@ -68,7 +72,7 @@ func (q *Queue) join(ctx context.Context, w *Worker) (leave func(), err error) {
 	m.mu.Unlock()
 	q.mu.Unlock()
 	leave = func() { q.leave(m) }
-	if err := m.beat(ctx); err != nil {
+	if err := m.first(ctx); err != nil {
 		leave()
 		return nil, fmt.Errorf("queue: joining: %w", err)
 	}
@@ -82,7 +86,7 @@ func (q *Queue) leave(m *members) {
 	last := m.users == 0
 	m.mu.Unlock()
 	if last {
-		q.members = nil
+		q.members, q.left = nil, m.exited
 		m.stop()
 	}
 	q.mu.Unlock()
@@ -91,12 +95,34 @@ func (q *Queue) leave(m *members) {
 	}
 }
 
+// first shows this process to others. If it has just left, that is to be over
+// before, or the row that shows it would be removed again.
+func (m *members) first(ctx context.Context) error {
+	if m.before != nil {
+		select {
+		case <-m.before:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	return m.beat(ctx)
+}
+
 // run keeps this process's row alive and looks at those of others.
 func (m *members) run(ctx context.Context) {
 	defer close(m.exited)
+	if m.before != nil {
+		<-m.before
+	}
 	every := m.q.opts.MemberTTL / 3
 	for {
-		pause(ctx, jitter(every))
+		timer := time.NewTimer(jitter(every))
+		select {
+		case <-timer.C:
+		case <-m.hurry:
+		case <-ctx.Done():
+		}
+		timer.Stop()
 		if ctx.Err() != nil {
 			break
 		}
@@ -112,13 +138,23 @@ func (m *members) run(ctx context.Context) {
 	}
 }
 
+// soon makes the next beat come at once.
+func (m *members) soon() {
+	select {
+	case m.hurry <- struct{}{}:
+	default: // it is due
+	}
+}
+
 // beat writes this process's row, and reads all.
 func (m *members) beat(ctx context.Context) error {
 	rows := map[memberID][]byte{}
-	var stale []memberID
+	var began, ended time.Time // of reading
+	var own []byte
+	var n uint64
 	err := m.q.store.Update(ctx, func(tx *kv.Txn) error {
 		clear(rows)
-		stale = stale[:0]
+		began = time.Now()
 		prefix := m.q.keys.kind(kindMember)
 		for pair, err := range tx.Scan(ctx, withPrefix(prefix), nil) {
 			if err != nil {
@@ -130,14 +166,14 @@ func (m *members) beat(ctx context.Context) error {
 			}
 			rows[memberID(id)] = bytes.Clone(pair.Value)
 		}
-		own := m.row()
+		ended = time.Now()
+		n, own = m.row()
 		rows[m.q.id] = own
 		if err := tx.Set(m.q.keys.member(m.q.id), own); err != nil {
 			return err
 		}
 		for id, row := range rows {
-			if m.forgotten(id, row) {
-				stale = append(stale, id)
+			if m.forgotten(id, row, began) {
 				delete(rows, id)
 				// The row may live again: this reads and deletes it in one
 				// transaction, which conflicts with its owner's next sign of life.
@@ -151,11 +187,11 @@ func (m *members) beat(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return m.see(rows)
+	return m.see(n, rows, began, ended)
 }
 
-// row makes this process's row.
-func (m *members) row() []byte {
+// row makes this process's row of its next beat.
+func (m *members) row() (beat uint64, row []byte) {
 	m.q.mu.Lock()
 	var reads []subject
 	for _, w := range m.q.claimed {
@@ -170,13 +206,18 @@ func (m *members) row() []byte {
 	m.q.mu.Unlock()
 	m.mu.Lock()
 	m.beats++
-	row := binary.AppendUvarint([]byte{memberFormat}, m.beats)
+	beat = m.beats
 	m.mu.Unlock()
-	row = binary.AppendUvarint(row, uint64(len(reads)))
+	return beat, appendMember(nil, beat, reads)
+}
+
+func appendMember(dst []byte, beats uint64, reads []subject) []byte {
+	dst = binary.AppendUvarint(append(dst, memberFormat), beats)
+	dst = binary.AppendUvarint(dst, uint64(len(reads)))
 	for _, s := range reads {
-		row = appendString(appendString(row, s.topic), s.group)
+		dst = appendString(appendString(dst, s.topic), s.group)
 	}
-	return row
+	return dst
 }
 
 func parseMember(row []byte) ([]subject, error) {
@@ -192,10 +233,15 @@ func parseMember(row []byte) ([]subject, error) {
 }
 
 // see notes which rows have changed, and has workers look at their partitions if
-// that changes who is alive, or what they read.
-func (m *members) see(rows map[memberID][]byte) error {
-	now := time.Now()
+// that changes who is alive, or what they read. The rows were read for a beat,
+// between began and ended. Beats write one row, so their order is that of their
+// snapshots.
+func (m *members) see(beat uint64, rows map[memberID][]byte, began, ended time.Time) error {
 	m.mu.Lock()
+	if beat < m.seen { // a worker that joins has looked meanwhile
+		m.mu.Unlock()
+		return nil
+	}
 	for id, row := range rows {
 		p := m.peers[id]
 		if p != nil && bytes.Equal(p.row, row) {
@@ -206,15 +252,19 @@ func (m *members) see(rows map[memberID][]byte) error {
 			m.mu.Unlock()
 			return fmt.Errorf("%w: a member's row", err)
 		}
-		m.peers[id] = &peer{row: row, seen: now, reads: reads}
+		m.peers[id] = &peer{row: row, seen: ended, reads: reads}
 	}
 	for id := range m.peers {
 		if rows[id] == nil {
 			delete(m.peers, id)
 		}
 	}
-	live := m.alive(now)
-	changed := !slices.EqualFunc(m.live, live, func(a, b livePeer) bool {
+	before := m.looked
+	m.seen, m.looked = beat, began
+	live := m.alive()
+	// Who has shown no sign of life for so long may have lost partitions.
+	missed := !before.IsZero() && time.Since(before) >= m.q.opts.MemberTTL
+	changed := missed || !slices.EqualFunc(m.live, live, func(a, b livePeer) bool {
 		return a.id == b.id && slices.Equal(a.reads, b.reads)
 	})
 	m.live = live
@@ -237,10 +287,10 @@ type livePeer struct {
 }
 
 // alive lists who is, by id. m.mu is held.
-func (m *members) alive(now time.Time) []livePeer {
+func (m *members) alive() []livePeer {
 	var live []livePeer
 	for id, p := range m.peers {
-		if m.living(id, p, now) {
+		if m.living(id, p) {
 			live = append(live, livePeer{id, p.reads})
 		}
 	}
@@ -248,16 +298,20 @@ func (m *members) alive(now time.Time) []livePeer {
 	return live
 }
 
-func (m *members) living(id memberID, p *peer, now time.Time) bool {
-	return id == m.q.id || now.Sub(p.seen) < m.q.opts.MemberTTL
+// living tells whether a process was alive when this one looked last. That a
+// process has not looked for long, because it was paused, or the store did not
+// answer, says nothing of the others. m.mu is held.
+func (m *members) living(id memberID, p *peer) bool {
+	return id == m.q.id || m.looked.Sub(p.seen) < m.q.opts.MemberTTL
 }
 
-// forgotten tells whether a row has not changed for so long that it can go.
-func (m *members) forgotten(id memberID, row []byte) bool {
+// forgotten tells whether a row, as read after began, has not changed for so long
+// that it can go.
+func (m *members) forgotten(id memberID, row []byte, began time.Time) bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	p := m.peers[id]
-	return p != nil && id != m.q.id && bytes.Equal(p.row, row) && time.Since(p.seen) > 10*m.q.opts.MemberTTL
+	return p != nil && id != m.q.id && bytes.Equal(p.row, row) && began.Sub(p.seen) > 10*m.q.opts.MemberTTL
 }
 
 // chosen tells whether this process is the one that hashing picks for n among
@@ -265,10 +319,9 @@ func (m *members) forgotten(id memberID, row []byte) bool {
 func (m *members) chosen(key []byte, wants func(subject) bool) bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	now := time.Now()
 	own := rendezvous(m.q.id, key)
 	for id, p := range m.peers {
-		if id == m.q.id || !m.living(id, p, now) || !slices.ContainsFunc(p.reads, wants) {
+		if id == m.q.id || !m.living(id, p) || !slices.ContainsFunc(p.reads, wants) {
 			continue
 		}
 		if r := rendezvous(id, key); r > own || r == own && bytes.Compare(id[:], m.q.id[:]) > 0 {
@@ -311,16 +364,33 @@ func (q *Queue) sequences(topic string) uint32 {
 	return mine
 }
 
-// alive tells whether another process is, as far as this one knows.
-func (q *Queue) alive(id memberID) bool {
+// health is what this process knows of another.
+type health uint8
+
+const (
+	healthDead    health = iota
+	healthAlive          // as of the last look
+	healthUnknown        // it may have joined since the last look
+)
+
+// health tells how a process is that was met, as the owner of something, at a
+// time. One that has no row when this process looks after that has left, or is
+// dead for long.
+func (q *Queue) health(id memberID, met time.Time) health {
 	m := q.sharing()
 	if m == nil {
-		return false
+		return healthDead
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	p := m.peers[id]
-	return p != nil && m.living(id, p, time.Now())
+	switch p := m.peers[id]; {
+	case p != nil && m.living(id, p):
+		return healthAlive
+	case p == nil && !m.looked.After(met):
+		m.soon()
+		return healthUnknown
+	}
+	return healthDead
 }
 
 func (q *Queue) sharing() *members {

@@ -70,8 +70,10 @@ type Event struct {
 // size is about what the event takes in memory.
 func (e *Event) size() int { return len(e.row) + 256 }
 
-// Published returns when the publishing transaction began, by the store's
-// clock, with millisecond precision.
+// Published returns the time of Version, by the store's clock, with millisecond
+// precision: when the publishing transaction began on TiKV, and on the embedded
+// stores when the newest commit happened that it saw, which on a quiet store can
+// be well before.
 func (e *Event) Published() time.Time { return e.Version.Time() }
 
 // maxUniqueFor is far beyond use, and short of what a time overflows at.
@@ -80,9 +82,10 @@ const maxUniqueFor = 100 * 365 * 24 * time.Hour
 // messageFormat is the first byte of an encoded message.
 const messageFormat = 1
 
-// messageOverhead is more than a message takes beside key, headers and payload
-// in any row that holds it, row keys included, short of the names' own sizes.
-const messageOverhead = 4 << 10
+// messageOverhead is more than a transaction that moves a message, or gives it
+// up, takes beside key, headers and payload: its keys, a checkpoint, and the
+// head of a shard with the most partitions that there can be.
+const messageOverhead = 16 << 10
 
 // check refuses a message before anything is written.
 func (m *Message) check(limits kv.Limits) error {

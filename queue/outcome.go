@@ -66,7 +66,8 @@ type verdict struct {
 // judge decides about an event that has failed so many times before.
 func (s *Subscription) judge(err error, attempts uint32) verdict {
 	var o *outcome
-	if errors.As(err, &o) {
+	var panicked *PanicError // with whatever value, it counts
+	if !errors.As(err, &panicked) && errors.As(err, &o) {
 		switch o.kind {
 		case snooze:
 			return verdict{attempts: attempts, wait: max(o.delay, 0)}
@@ -109,7 +110,9 @@ func (s *Subscription) call(ctx context.Context, fn func(ctx context.Context) er
 			if err == nil {
 				err = ErrTimeout
 			} else {
-				err = fmt.Errorf("%w: %w", ErrTimeout, err)
+				// Not wrapped: what it returned, Snooze or a conflict, does not
+				// matter any more.
+				err = fmt.Errorf("%w: %s", ErrTimeout, err.Error())
 			}
 		}
 	}()
@@ -118,13 +121,25 @@ func (s *Subscription) call(ctx context.Context, fn func(ctx context.Context) er
 
 // updateKnown is store.Update for a function that may be repeated: one that
 // finds what an earlier run has written and then changes nothing, or writes
-// the same again. After kv.ErrCommitUnknown it runs once more. If the earlier
-// commit lands only after that, it conflicts, for both have written one key.
+// the same again. After kv.ErrCommitUnknown it runs once more, and again after a
+// pause. If the earlier commit lands only after that, it conflicts, for both
+// have written one key.
 func updateKnown(ctx context.Context, store *kv.Store, fn func(tx *kv.Txn) error) error {
-	for {
+	for u := (unknown{}); ; u.pause(ctx) {
 		err := store.Update(ctx, fn)
 		if !errors.Is(err, kv.ErrCommitUnknown) || ctx.Err() != nil {
 			return err
 		}
 	}
+}
+
+// unknown paces the repetition of a transaction whose commits end unknown: at
+// once the first time, then with pauses that double.
+type unknown struct{ wait time.Duration }
+
+func (u *unknown) pause(ctx context.Context) {
+	if u.wait > 0 {
+		pause(ctx, jitter(u.wait))
+	}
+	u.wait = min(max(2*u.wait, DefaultMinPoll), DefaultMaxPoll)
 }

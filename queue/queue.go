@@ -65,10 +65,13 @@ type Queue struct {
 	nonce uint64        // the same, as a number
 	count atomic.Uint64 // messages published
 
+	alone chan struct{} // has room for one: the suspect that is with a handler; see trial
+
 	mu      sync.Mutex
 	topics  map[string]*topic // those that workers of this Queue run on
 	claimed []*Worker         // those that run
 	members *members          // runs while a worker does, on shared stores; else nil
+	left    <-chan struct{}   // closed when the members that ran before have ended; nil if there are none
 }
 
 // Open returns a queue in a store. It reads and writes nothing.
@@ -95,7 +98,7 @@ func Open(store *kv.Store, o *Options) (*Queue, error) {
 		opts.Logger = slog.New(slog.DiscardHandler)
 	}
 	opts.Prefix = slices.Clone(opts.Prefix)
-	q := &Queue{store: store, opts: opts, keys: keyspace{opts.Prefix}, log: opts.Logger, topics: map[string]*topic{}}
+	q := &Queue{store: store, opts: opts, keys: keyspace{opts.Prefix}, log: opts.Logger, topics: map[string]*topic{}, alone: make(chan struct{}, 1)}
 	if _, err := rand.Read(q.id[:]); err != nil {
 		return nil, fmt.Errorf("queue: no randomness: %w", err)
 	}
@@ -137,7 +140,7 @@ func (q *Queue) Publish(ctx context.Context, tx *kv.Txn, messages ...Message) er
 	var published wakes
 	var key, row []byte
 	for i := range messages {
-		if dropped != nil && dropped[i] {
+		if len(dropped) > 0 && dropped[i] {
 			continue
 		}
 		m := &messages[i]

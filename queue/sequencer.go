@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"math/bits"
+	"slices"
 
 	"github.com/tito-db/tito-go/kv"
 )
@@ -40,6 +41,8 @@ type sequencer struct {
 	// hints at or above those of the store: what was seen to be empty in a
 	// pass that moved nothing, and so wrote no head.
 	hints [shards]inboxPos
+
+	first int // the shard that the next pass begins with
 }
 
 // moved is what a pass has done.
@@ -49,6 +52,8 @@ type moved struct {
 	ends   []partitionEnd   // partitions that have grown
 	below  int              // rows found below the hint, in a pass from the start
 	hints  [shards]inboxPos // as they are after the pass
+	first  int              // the first shard that the pass had no room for
+	bytes  int              // that the pass writes
 }
 
 // partitionEnd is the newest event of a partition.
@@ -83,7 +88,7 @@ func (s *sequencer) move(ctx context.Context, which uint32, fromStart bool) (mov
 	if err != nil {
 		return moved{}, fmt.Errorf("queue: sequencing: %w", err)
 	}
-	s.hints = m.hints
+	s.hints, s.first = m.hints, m.first
 	return m, nil
 }
 
@@ -98,16 +103,22 @@ func (s *sequencer) pass(ctx context.Context, tx *kv.Txn, which uint32, watermar
 		return err
 	}
 	defer c.Close()
-	m.hints = s.hints
-	// Each shard gets its share, so that a flood in one does not starve others.
+	m.hints, m.first = s.hints, s.first
+	// Each shard gets its share, so that a flood in one does not starve others. A
+	// row that is larger than that is moved all the same while there is room for
+	// it in the transaction; the shard for which there is none is the next pass's
+	// first.
 	share := maxMoveRows / bits.OnesCount32(which)
-	room := min(maxMoveBytes, tx.Info().Limits.MaxTxnSize/2) / bits.OnesCount32(which)
-	for shard := range shards {
+	room := min(maxMoveBytes, tx.Info().Limits.MaxTxnSize/2)
+	full := false
+	for i := range shards {
+		shard := (s.first + i) % shards
 		if which&(1<<shard) == 0 {
 			continue
 		}
-		b := shardMove{s: s, tx: tx, cursor: c, shard: shard, head: &heads[shard], share: share, room: room, watermark: watermark}
-		b.prefix = append(inbox[:len(inbox):len(inbox)], byte(shard))
+		b := shardMove{s: s, tx: tx, cursor: c, shard: shard, head: &heads[shard], share: share, watermark: watermark,
+			room: room / bits.OnesCount32(which), left: room - m.bytes, must: m.rows == 0}
+		b.prefix = slices.Concat(inbox, []byte{byte(shard)})
 		b.hint = maxPos(s.hints[shard], heads[shard].hint)
 		if fromStart {
 			b.from = inboxPos{}
@@ -119,7 +130,11 @@ func (s *sequencer) pass(ctx context.Context, tx *kv.Txn, which uint32, watermar
 		}
 		m.hints[shard] = b.head.hint
 		m.rows += b.rows
+		m.bytes += b.bytes
 		m.below += b.below
+		if !b.exhausted && b.rows == 0 && !full {
+			full, m.first = true, shard
+		}
 		if !b.exhausted {
 			m.shards |= 1 << shard
 		}
@@ -143,8 +158,10 @@ type shardMove struct {
 	hint      inboxPos
 	watermark kv.Version
 	head      *head
-	share     int // rows it may move
-	room      int // bytes it may write, unless one row alone has more
+	share     int  // rows it may move
+	room      int  // bytes it may write, unless its first row alone has more
+	left      int  // bytes that the transaction has room for
+	must      bool // nothing was moved yet, so the first row is, whatever its size
 
 	rows, bytes int
 	below       int
@@ -170,7 +187,7 @@ func (b *shardMove) run(ctx context.Context) error {
 			break
 		}
 		row := b.cursor.Value()
-		if b.rows == b.share || b.rows > 0 && b.bytes+len(row) > b.room {
+		if !b.fits(len(row)) {
 			break
 		}
 		if len(rest) != inboxPosSize || len(row) < rowHeadSize {
@@ -216,6 +233,17 @@ func (b *shardMove) run(ctx context.Context) error {
 		return nil
 	}
 	return b.tx.Set(b.s.keys.head(b.s.topic, b.shard), b.head.append(nil))
+}
+
+// fits tells whether one more row, of that size, is to be moved.
+func (b *shardMove) fits(size int) bool {
+	switch {
+	case b.rows == b.share:
+		return false
+	case b.rows > 0:
+		return b.bytes+size <= min(b.room, b.left)
+	}
+	return b.must || size <= b.left
 }
 
 func minPos(a, b inboxPos) inboxPos {

@@ -109,7 +109,7 @@ func (t *topic) run(ctx context.Context) {
 			which = allShards
 		}
 		which &= t.q.sequences(t.name)
-		busy, err := t.advance(ctx, seq, which, checking, polling && shared || stale)
+		busy, err := t.advance(ctx, seq, which, checking, polling || stale)
 		switch {
 		case ctx.Err() != nil:
 			return

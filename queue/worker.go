@@ -27,7 +27,8 @@ type Worker struct {
 
 	// ctx is of handlers and of what they cause. It outlives Run's context by
 	// DrainTimeout.
-	ctx context.Context
+	ctx    context.Context
+	ending <-chan struct{} // closed when Run is told to stop, or the worker fails
 
 	mu       sync.Mutex
 	running  bool // or has been
@@ -121,7 +122,8 @@ func (w *Worker) Run(ctx context.Context) error {
 
 // orStopped makes an error nil that is Run being told to stop.
 func orStopped(ctx context.Context, err error) error {
-	if ctx.Err() != nil && errors.Is(err, ctx.Err()) {
+	// A commit that it interrupted may have been done; then the next Run finds it.
+	if ctx.Err() != nil && (errors.Is(err, ctx.Err()) || errors.Is(err, kv.ErrCommitUnknown)) {
 		return nil
 	}
 	return err
@@ -151,6 +153,9 @@ func (q *Queue) release(w *Worker) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.claimed = slices.DeleteFunc(q.claimed, func(x *Worker) bool { return x == w })
+	if q.members != nil {
+		q.members.soon() // others may wait for what w had
+	}
 }
 
 func overlap(a, b *Range) bool {
@@ -160,6 +165,9 @@ func overlap(a, b *Range) bool {
 // load reads how far the group and the log are, and assigns partitions. What is
 // published from then on the topic tells.
 func (w *Worker) load(ctx context.Context) error {
+	w.mu.Lock()
+	w.reassign = false
+	w.mu.Unlock()
 	var cps []checkpoint
 	var heads [shards]head
 	err := w.q.store.View(ctx, func(tx *kv.Txn) error {
@@ -183,18 +191,13 @@ func (w *Worker) load(ctx context.Context) error {
 	for p := range w.lanes {
 		l := &w.lanes[p]
 		l.head = max(l.head, heads[p/per].last[p%per])
-		l.mine = mine[p] && w.leading
-		if l.state == laneWaiting && !l.mine {
-			l.timer.Stop()
-			l.state = laneIdle
-		}
-		if l.state != laneIdle {
-			continue
-		}
-		if l.token == (token{}) {
+		if l.state == laneIdle && l.token == (token{}) {
 			l.done, l.saved = cps[p].floor, cps[p].floor
 		}
-		w.rest(l)
+		if l.token != (token{}) && l.token != cps[p].owner {
+			l.lost = true
+		}
+		w.assign(l, mine[p] && w.leading)
 	}
 	return nil
 }
@@ -232,15 +235,41 @@ const leaderEvery = 100 * time.Millisecond
 // watchLeader asks Leader until ctx ends.
 func (w *Worker) watchLeader(ctx context.Context) {
 	for ctx.Err() == nil {
-		leading := w.s.Leader()
-		w.mu.Lock()
-		changed := leading != w.leading
-		w.leading = leading
-		w.mu.Unlock()
-		if changed {
-			w.reassigned()
-		}
+		w.lead(w.s.Leader())
 		pause(ctx, leaderEvery)
+	}
+}
+
+// lead notes what Leader says. Who has ceased to lead gives up all partitions,
+// and need not ask the store for that; who begins to lead looks how far others
+// have come.
+func (w *Worker) lead(leading bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if leading == w.leading {
+		return
+	}
+	w.leading = leading
+	if leading {
+		w.reassign = true
+		w.fetchable.Signal()
+		return
+	}
+	for p := range w.lanes {
+		w.assign(&w.lanes[p], false)
+	}
+}
+
+// assign makes a lane this worker's, or not, and puts it where it belongs if
+// nobody holds it and no list has it. w.mu is held.
+func (w *Worker) assign(l *lane, mine bool) {
+	l.mine = mine
+	if l.state == laneWaiting && !mine {
+		l.timer.Stop()
+		l.state = laneIdle
+	}
+	if l.state == laneIdle {
+		w.rest(l)
 	}
 }
 
@@ -248,10 +277,12 @@ func (w *Worker) watchLeader(ctx context.Context) {
 func (w *Worker) work(ctx context.Context) error {
 	handlers, end := context.WithCancelCause(context.WithoutCancel(ctx))
 	defer end(nil)
+	keeping, endKeeping := context.WithCancelCause(context.WithoutCancel(ctx))
+	defer endKeeping(nil)
 	waiting, stop := context.WithCancel(ctx)
 	defer stop()
 	w.mu.Lock()
-	w.ctx, w.stop = handlers, stop
+	w.ctx, w.ending, w.stop = handlers, waiting.Done(), stop
 	if w.err != nil { // the topic has failed already
 		stop()
 	}
@@ -262,7 +293,7 @@ func (w *Worker) work(ctx context.Context) error {
 		executors.Go(w.execute)
 	}
 	others.Go(func() { w.fetchLoop(handlers) })
-	others.Go(func() { w.keeper.run(handlers) })
+	others.Go(func() { w.keeper.run(keeping) })
 	if w.s.Leader != nil {
 		others.Go(func() { w.watchLeader(waiting) })
 	}
@@ -274,15 +305,14 @@ func (w *Worker) work(ctx context.Context) error {
 	w.runnable.Broadcast()
 	w.keeper.progress.Broadcast()
 	w.mu.Unlock()
+	// What handlers that end at the last moment have done can still be kept, for
+	// another DrainTimeout.
 	drained := time.AfterFunc(w.s.DrainTimeout, func() { end(ErrDraining) })
+	defer drained.Stop()
+	kept := time.AfterFunc(2*w.s.DrainTimeout, func() { endKeeping(ErrDraining) })
+	defer kept.Stop()
 	executors.Wait()
-	drained.Stop()
 	w.stopTimers()
-
-	// All lanes are held by nobody now. What the keeper still has is written
-	// within another DrainTimeout.
-	ended := time.AfterFunc(w.s.DrainTimeout, func() { end(ErrDraining) })
-	defer ended.Stop()
 	w.keeper.close()
 	others.Wait()
 	w.mu.Lock()
@@ -313,7 +343,7 @@ func (w *Worker) giveBack(ctx context.Context) error {
 		}
 	}
 	w.mu.Unlock()
-	if err := w.keeper.write(ctx, changes); err != nil {
+	if err := w.q.insist(ctx, "giving back partitions", func() error { return w.keeper.write(ctx, changes) }); err != nil {
 		return fmt.Errorf("queue: giving back the partitions of group %q of topic %q, %d with progress: %w", w.s.Group, w.s.Topic, unsaved, err)
 	}
 	return nil
@@ -352,7 +382,7 @@ func (w *Worker) raise(ends []partitionEnd) {
 func (w *Worker) rest(l *lane) {
 	if l.lost {
 		w.empty(l)
-		*l = lane{partition: l.partition, mine: l.mine, head: l.head, done: l.saved, saved: l.saved, dirty: l.dirty}
+		l.begin()
 	}
 	switch {
 	case !l.mine:

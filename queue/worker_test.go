@@ -67,7 +67,7 @@ func TestSmoke(t *testing.T) {
 					publish(t, store, q, queue.Message{Topic: "a", Key: key, Payload: []byte(fmt.Sprint(i))})
 					want[key] = append(want[key], fmt.Sprint(i))
 				}
-				time.Sleep(time.Second)
+				<-time.After(time.Second)
 				synctest.Wait()
 				cancel()
 				require.NoError(t, <-done)

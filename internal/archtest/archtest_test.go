@@ -2,6 +2,7 @@ package archtest_test
 
 import (
 	"os"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -56,6 +57,26 @@ func TestThisModuleLinks(t *testing.T) {
 		require.NoError(t, err)
 		require.NotEmpty(t, archtest.Engines(linked))
 	}
+}
+
+// A program with tito on an embedded store links no client of TiKV, and no
+// other embedded engine.
+func TestThisModuleLinksOneEngine(t *testing.T) {
+	for driver, engine := range map[string]string{
+		"kv/memory": "",
+		"kv/pebble": "github.com/cockroachdb/pebble/",
+		"kv/bolt":   "go.etcd.io/bbolt",
+	} {
+		linked, err := archtest.Linked(root, "tito", driver)
+		require.NoError(t, err)
+		for _, p := range archtest.Engines(linked) {
+			require.NotEmpty(t, engine, "tito with %s links %s", driver, p)
+			require.True(t, strings.HasPrefix(p, engine), "tito with %s links %s", driver, p)
+		}
+	}
+	linked, err := archtest.Linked(root, "kv/tikv")
+	require.NoError(t, err)
+	require.Contains(t, linked, "github.com/tikv/client-go/v2/tikv")
 }
 
 func present(m *archtest.Module, dirs []string) []string {

@@ -30,7 +30,8 @@ var rules = []rule{ // immutable
 	{dir: "kv/memory/...", module: []string{"kv", "kv/internal/...", "kv/memory/..."}},
 	{dir: "kv/pebble/...", module: []string{"kv", "kv/internal/...", "kv/pebble/..."}, vendors: []string{"github.com/cockroachdb/..."}},
 	{dir: "kv/bolt/...", module: []string{"kv", "kv/internal/...", "kv/bolt/..."}, vendors: []string{"go.etcd.io/bbolt/..."}},
-	{dir: "kv/tikv/...", module: []string{"kv", "kv/internal/...", "kv/tikv/..."}, vendors: []string{"..."}},
+	{dir: "kv/tikv/tikvtest", module: []string{"kv", "kv/tikv/...", "internal/tikvserver"}, vendors: []string{"..."}},
+	{dir: "kv/tikv/...", module: []string{"kv", "kv/internal/...", "kv/tikv", "kv/tikv/internal/..."}, vendors: []string{"..."}},
 	{dir: "kvtest/...", module: []string{"kv", "kvtest/..."}, vendors: []string{"..."}},
 
 	{dir: "queue/...", module: []string{"kv", "internal/keyenc", "queue/internal/..."}},
@@ -127,13 +128,13 @@ func (m *Module) refuse(r *rule, p *Package, f *File, target string) string {
 }
 
 // servers is the one package besides the driver that knows TiKV's client: it asks
-// a server whether it is ready. Only tests may import it.
+// a server whether it is ready. Only tests may import it, and tikvtest.
 const servers = "internal/tikvserver"
 
 // testMay reports whether every test may import dir, whatever its row says. A
 // test stays below its layer all the same: kv's tests may not import tito.
 func testMay(dir string) bool {
-	return match("kvtest/...", dir) || dir == servers || driverOf(dir) == dir && dir != ""
+	return match("kvtest/...", dir) || dir == servers || dir == "kv/tikv/tikvtest" || driverOf(dir) == dir && dir != ""
 }
 
 // driverOf returns the driver folder that dir is or lies in, or "".

@@ -104,6 +104,9 @@ func TestImports(t *testing.T) {
 		{"internal/tikvserver/a.go", "tikvserver", "./kv", "of this module"},
 		{"internal/tikvcluster/standin/a.go", "standin", "github.com/tikv/client-go/v2/txnkv", "only kv/tikv"},
 		{"kv/tikv/a.go", "tikv", "./internal/tikvserver", "of this module"},
+		{"kv/tikv/a.go", "tikv", "./kv/tikv/tikvtest", "of this module"},
+		{"kv/tikv/tikvtest/a.go", "tikvtest", "./internal/tikvserver", ""},
+		{"kv/tikv/tikvtest/a.go", "tikvtest", "./kvtest", "of this module"},
 
 		// Tests choose a driver, but stay below their layer.
 		{"kv/a_test.go", "kv_test", "./kv", ""},
@@ -113,6 +116,9 @@ func TestImports(t *testing.T) {
 		{"kv/a_test.go", "kv_test", "./kv/pebble/internal/wal", "of this module"},
 		{"kv/memory/a_test.go", "memory_test", "./kvtest", ""},
 		{"kv/tikv/a_test.go", "tikv_test", "./internal/tikvserver", ""},
+		{"kv/tikv/a_test.go", "tikv_test", "./kv/tikv/tikvtest", ""},
+		{"tito/a_test.go", "tito_test", "./kv/tikv/tikvtest", ""},
+		{"tito/a.go", "tito", "./kv/tikv/tikvtest", "of this module"},
 		{"tito/a_internal_test.go", "tito", "./kv/pebble", ""},
 		{"tito/a_test.go", "tito_test", "pgregory.net/rapid", ""},
 		{"queue/a_test.go", "queue_test", "./tito", "of this module"},

@@ -119,13 +119,23 @@ func (c *Cluster) do(n Node, what string, f func(node) error) error {
 
 // Ready returns when PD says that the store is up and a transaction commits.
 func (c *Cluster) Ready(ctx context.Context) error {
-	if err := retry(ctx, c.storeUp); err != nil {
-		return fmt.Errorf("tikvserver: wait for the store: %w", err)
+	_, err := c.ready(ctx)
+	return err
+}
+
+// ready also tells whether the store is the stand-in.
+func (c *Cluster) ready(ctx context.Context) (standin bool, err error) {
+	err = retry(ctx, func(ctx context.Context) (err error) {
+		standin, err = c.storeUp(ctx)
+		return err
+	})
+	if err != nil {
+		return false, fmt.Errorf("tikvserver: wait for the store: %w", err)
 	}
 	if err := c.probe(ctx); err != nil {
-		return fmt.Errorf("tikvserver: commit a transaction: %w", err)
+		return false, fmt.Errorf("tikvserver: commit a transaction: %w", err)
 	}
-	return nil
+	return standin, nil
 }
 
 func (c *Cluster) end(ctx context.Context) error {
@@ -148,8 +158,9 @@ func (c *Cluster) output(ctx context.Context) string {
 // begin makes a new cluster ready. If it cannot, it ends it, and the error has
 // what the servers said.
 func (c *Cluster) begin(ctx context.Context) (*Cluster, error) {
-	err := c.Ready(ctx)
+	standin, err := c.ready(ctx)
 	if err == nil {
+		c.standin = standin
 		return c, nil
 	}
 	// ctx may be what has ended.

@@ -3,6 +3,7 @@ package tikvserver_test
 import (
 	"context"
 	"fmt"
+	"math/rand/v2"
 	"testing"
 	"time"
 
@@ -28,7 +29,7 @@ func TestSharedClusterIsStartedOnce(t *testing.T) {
 func TestSplitMakesRegions(t *testing.T) {
 	c := shared(t)
 	client := connect(t, c)
-	prefix := t.Name() + "/"
+	prefix := space(t, client)
 	var borders [][]byte
 	for i := range 8 {
 		borders = append(borders, fmt.Appendf(nil, "%s%d", prefix, i))
@@ -71,7 +72,8 @@ func TestOlderWriterOfALockedKeyIsRefused(t *testing.T) {
 	for name, before := range map[string]string{"absent": "", "present": "before"} {
 		for _, onePC := range []bool{false, true} {
 			t.Run(fmt.Sprintf("%s, one phase %t", name, onePC), func(t *testing.T) {
-				key, other := []byte(t.Name()+"/locked"), []byte(t.Name()+"/other")
+				prefix := space(t, client)
+				key, other := []byte(prefix+"locked"), []byte(prefix+"other")
 				if before != "" {
 					set(t, client, map[string]string{string(key): before})
 				}
@@ -171,6 +173,21 @@ func connect(t *testing.T, c *tikvserver.Cluster) *txnkv.Client {
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, client.Close()) })
 	return client
+}
+
+// space returns a prefix of keys that nobody else uses, and empties it at the end:
+// the cluster may be somebody's.
+func space(t *testing.T, client *txnkv.Client) string {
+	t.Helper()
+	prefix := fmt.Sprintf("tito/%s/%x/", t.Name(), rand.Uint64())
+	t.Cleanup(func() {
+		txn := begin(t, client)
+		for key := range scan(t, client, prefix) {
+			require.NoError(t, txn.Delete([]byte(key)))
+		}
+		require.NoError(t, txn.Commit(context.WithoutCancel(t.Context())))
+	})
+	return prefix
 }
 
 func begin(t *testing.T, client *txnkv.Client) *transaction.KVTxn {

@@ -93,8 +93,8 @@ func (c *Cluster) Split(ctx context.Context, keys ...[]byte) error {
 	return nil
 }
 
-// storeUp returns nil if a store is up, and notes whether it is the stand-in.
-func (c *Cluster) storeUp(ctx context.Context) error {
+// storeUp returns nil if a store is up, and whether it is the stand-in.
+func (c *Cluster) storeUp(ctx context.Context) (standin bool, err error) {
 	var answer struct {
 		Stores []struct {
 			Store struct {
@@ -104,17 +104,16 @@ func (c *Cluster) storeUp(ctx context.Context) error {
 		} `json:"stores"`
 	}
 	if err := c.ask(ctx, "stores", &answer); err != nil {
-		return err
+		return false, err
 	}
 	states := []string{}
 	for _, s := range answer.Stores {
 		if s.Store.State == "Up" {
-			c.standin = s.Store.GitHash == standinHash
-			return nil
+			return s.Store.GitHash == standinHash, nil
 		}
 		states = append(states, s.Store.State)
 	}
-	return fmt.Errorf("PD knows no store that is up, only %q", states)
+	return false, fmt.Errorf("PD knows no store that is up, only %q", states)
 }
 
 // ask gets something from the HTTP interface of the first PD that answers.

@@ -156,7 +156,8 @@ func (s *Servers) find(ctx context.Context, logf func(string, ...any)) (*Cluster
 	}
 	ctx, cancel := context.WithTimeout(ctx, startTimeout)
 	defer cancel()
-	if err := c.Ready(ctx); err != nil {
+	c, err := c.begin(ctx)
+	if err != nil {
 		return nil, fmt.Errorf("%s names %s, which does not work: %w", envPD, list, err)
 	}
 	return c, nil

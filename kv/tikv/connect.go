@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"fmt"
+	"strconv"
 	"time"
 
 	"github.com/tikv/client-go/v2/config"
@@ -151,6 +152,32 @@ func (p *safePoints) Put(k, v string) error {
 	defer cancel()
 	_, err := p.etcd.Put(ctx, k, v)
 	return err
+}
+
+// Raise sets k to v unless it is higher.
+func (p *safePoints) Raise(k string, v uint64) error {
+	ctx, cancel := context.WithTimeout(p.etcd.Ctx(), pdCallTimeout)
+	defer cancel()
+	for {
+		r, err := p.get(ctx, k)
+		if err != nil {
+			return err
+		}
+		var revision int64
+		if len(r.Kvs) > 0 {
+			revision = r.Kvs[0].ModRevision
+			if old, err := strconv.ParseUint(string(r.Kvs[0].Value), 10, 64); err == nil && old >= v {
+				return nil
+			}
+		}
+		done, err := p.etcd.Txn(ctx).
+			If(clientv3.Compare(clientv3.ModRevision(k), "=", revision)).
+			Then(clientv3.OpPut(k, strconv.FormatUint(v, 10))).
+			Commit()
+		if err != nil || done.Succeeded {
+			return err
+		}
+	}
 }
 
 // Get returns the value of k, empty if it has none.

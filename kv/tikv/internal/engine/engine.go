@@ -23,7 +23,7 @@ type Options struct {
 	Closed      func()        // called when the client has been closed; may be nil
 }
 
-// Defaults of Options.
+// DefaultTimeout is the default of Options.Timeout.
 const DefaultTimeout = 20 * time.Second
 
 // Driver is an open store.
@@ -36,6 +36,10 @@ type Driver struct {
 	// background counts what commits have left to do when they return: the
 	// client's own count cannot be waited for while the client is open.
 	background sync.WaitGroup
+
+	mu      sync.Mutex
+	closing chan struct{} // closed when Close begins
+	closed  bool          // it has
 }
 
 // Open opens the store at o.Prefix, and makes it if need be. The driver owns
@@ -47,7 +51,7 @@ func Open(ctx context.Context, client *tikv.KVStore, o Options) (*Driver, error)
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
-	d := &Driver{store: client, opts: o}
+	d := &Driver{store: client, opts: o, closing: make(chan struct{})}
 	if err := d.open(ctx); err != nil {
 		_ = d.Close() // nothing was written that the error does not tell of
 		return nil, err
@@ -65,6 +69,7 @@ func (d *Driver) open(ctx context.Context) (err error) {
 	}
 	d.info = kv.Info{Name: "tikv", Limits: kv.DefaultLimits(), TxnLifetime: s.lifetime, Shared: true}
 	d.info.Limits.MaxTxnSize = max(d.opts.MaxTxnSize, kv.DefaultMaxTxnSize)
+	d.warnOfGarbage(s.now)
 	return nil
 }
 
@@ -139,6 +144,9 @@ const (
 // majority of its servers.
 func (d *Driver) WaitDurable(context.Context, kv.Version) error { return nil }
 
+// Logger returns Options.Logger, or one that logs nothing.
+func (d *Driver) Logger() *slog.Logger { return d.opts.Logger }
+
 // Info describes the store.
 func (d *Driver) Info() kv.Info { return d.info }
 
@@ -158,6 +166,10 @@ func (d *Driver) As(target any) bool {
 // Close waits until commits have released their locks, so that nobody has to
 // wait for these to expire, though not for long: others can release them.
 func (d *Driver) Close() error {
+	d.mu.Lock()
+	d.closed = true
+	d.mu.Unlock()
+	close(d.closing)
 	released := make(chan struct{})
 	go func() {
 		defer close(released)
@@ -179,6 +191,31 @@ func (d *Driver) Close() error {
 		return fmt.Errorf("%w: close: %s", kv.ErrUnavailable, reason(err))
 	}
 	return nil
+}
+
+// During calls fn with a context that ends when Close begins, and keeps the
+// client open until it returns. It is for work that kv's Store knows nothing of.
+func (d *Driver) During(ctx context.Context, fn func(ctx context.Context) error) error {
+	d.mu.Lock()
+	if d.closed {
+		d.mu.Unlock()
+		return kv.ErrClosed
+	}
+	d.background.Add(1)
+	d.mu.Unlock()
+	defer d.background.Done()
+	ctx, cancel := context.WithCancelCause(ctx)
+	var watch sync.WaitGroup
+	watch.Go(func() {
+		select {
+		case <-d.closing:
+			cancel(kv.ErrClosed)
+		case <-ctx.Done():
+		}
+	})
+	defer watch.Wait()
+	defer cancel(nil)
+	return fn(ctx)
 }
 
 // closeTimeout bounds how long Close waits for locks to be released.

@@ -3,6 +3,7 @@ package engine
 import (
 	"context"
 	"errors"
+	"slices"
 	"strings"
 
 	tikverr "github.com/tikv/client-go/v2/error"
@@ -20,7 +21,17 @@ type failure struct {
 	cause error   // the client's; nil if there is none
 }
 
-func fail(cause error, is ...error) error { return &failure{is: is, cause: cause} }
+// fail makes an error that is all of is. A context error of the client's is
+// nobody's business but where it is the caller's context that has ended: then
+// it is among is.
+func fail(cause error, is ...error) error {
+	for _, own := range [...]error{context.Canceled, context.DeadlineExceeded} {
+		if errors.Is(cause, own) && !slices.ContainsFunc(is, func(e error) bool { return errors.Is(e, own) }) {
+			cause = nil
+		}
+	}
+	return &failure{is: is, cause: cause}
+}
 
 func (f *failure) Error() string {
 	texts := make([]string, len(f.is))

@@ -28,6 +28,7 @@ const MaxTxnLifetime = transaction.MaxTxnTimeUse*time.Millisecond - safeWindow
 // settings are what all who open a store must agree on.
 type settings struct {
 	lifetime time.Duration
+	now      uint64 // when they were read
 }
 
 // loadSettings reads the store's settings. It makes them if the store is new;
@@ -67,12 +68,12 @@ func (d *Driver) tryLoadSettings(ctx context.Context) (settings, error) {
 	key := d.space.ownKey(settingsKey)
 	v, err := t.snapshot().Get(ctx, key)
 	if err == nil {
-		return parseSettings(v)
+		return parseSettings(v, ts)
 	}
 	if !tikverr.IsErrNotFound(err) {
 		return settings{}, t.readError(ctx, err)
 	}
-	s := settings{lifetime: d.opts.TxnLifetime}
+	s := settings{lifetime: d.opts.TxnLifetime, now: ts}
 	if s.lifetime == 0 {
 		s.lifetime = kv.DefaultTxnLifetime
 	}
@@ -88,7 +89,7 @@ func (s settings) value() []byte {
 	return binary.BigEndian.AppendUint64(v, uint64(s.lifetime))
 }
 
-func parseSettings(v []byte) (settings, error) {
+func parseSettings(v []byte, now uint64) (settings, error) {
 	if len(v) < 8 {
 		return settings{}, fmt.Errorf("%w: its settings have %d bytes", kv.ErrCorrupt, len(v))
 	}
@@ -98,7 +99,7 @@ func parseSettings(v []byte) (settings, error) {
 	if len(v) != 16 {
 		return settings{}, fmt.Errorf("%w: its settings have %d bytes", kv.ErrCorrupt, len(v))
 	}
-	s := settings{lifetime: time.Duration(binary.BigEndian.Uint64(v[8:]))}
+	s := settings{lifetime: time.Duration(binary.BigEndian.Uint64(v[8:])), now: now}
 	if s.lifetime <= 0 || s.lifetime > MaxTxnLifetime {
 		return settings{}, fmt.Errorf("%w: its lifetime of transactions is out of range", kv.ErrCorrupt)
 	}

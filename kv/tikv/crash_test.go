@@ -1,0 +1,128 @@
+package tikv_test
+
+import (
+	"context"
+	"errors"
+	"net"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/tito-db/tito-go/internal/tikvserver"
+	"github.com/tito-db/tito-go/kv"
+	"github.com/tito-db/tito-go/kv/tikv"
+	"github.com/tito-db/tito-go/kv/tikv/tikvtest"
+	"github.com/tito-db/tito-go/kvtest"
+)
+
+// own returns a cluster whose servers the test may kill.
+func own(t *testing.T) *tikvtest.Cluster {
+	t.Helper()
+	c := servers.Own(t)
+	needs(t, c, mortal)
+	return c
+}
+
+// TestTrouble: no acknowledged commit is lost, none is half there, and the
+// driver recovers by itself.
+func TestTrouble(t *testing.T) {
+	for _, c := range []struct {
+		name    string
+		trouble func(ctx context.Context, s *tikvserver.Cluster) error
+	}{
+		{"TiKV is killed and comes back", restart(tikvserver.TiKV)},
+		{"PD is killed and comes back", restart(tikvserver.PD)},
+		{"TiKV hangs for a while", hang(tikvserver.TiKV)},
+		{"PD hangs for a while", hang(tikvserver.PD)},
+		{"both are killed and come back", func(ctx context.Context, s *tikvserver.Cluster) error {
+			return errors.Join(
+				s.Kill(ctx, tikvserver.TiKV), s.Kill(ctx, tikvserver.PD),
+				s.Start(ctx, tikvserver.PD), s.Start(ctx, tikvserver.TiKV), s.Ready(ctx))
+		}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			cluster := own(t)
+			store := cluster.Open(t, nil)
+			kvtest.Disturb(t, store, func(ctx context.Context) error {
+				return c.trouble(ctx, cluster.Servers())
+			}, nil)
+		})
+	}
+}
+
+func restart(n tikvserver.Node) func(context.Context, *tikvserver.Cluster) error {
+	return func(ctx context.Context, s *tikvserver.Cluster) error {
+		return errors.Join(s.Kill(ctx, n), s.Start(ctx, n), s.Ready(ctx))
+	}
+}
+
+// hangTime is more than clients wait for an answer before they ask whether
+// there is still somebody.
+const hangTime = 6 * time.Second
+
+func hang(n tikvserver.Node) func(context.Context, *tikvserver.Cluster) error {
+	return func(ctx context.Context, s *tikvserver.Cluster) error {
+		if err := s.Pause(ctx, n); err != nil {
+			return err
+		}
+		timer := time.NewTimer(hangTime)
+		defer timer.Stop()
+		select {
+		case <-timer.C:
+		case <-ctx.Done():
+		}
+		return s.Unpause(ctx, n)
+	}
+}
+
+// TestKill: clients that are killed leave no half of a commit, and keep nobody
+// from going on.
+func TestKill(t *testing.T) {
+	c := servers.Cluster(t)
+	needs(t, c, processes)
+	t.Setenv("TITO_TIKV_PD", strings.Join(c.PD(), ",")) // for the processes that are killed
+	prefix := func(dir string) string { return "tikvtest/" + strings.TrimLeft(dir, "/") }
+	kvtest.Kill(t, func(dir string, o *kv.Options) (*kv.Store, error) {
+		var opts tikv.Options
+		if o != nil {
+			opts.Options = *o
+		}
+		t.Cleanup(func() { c.Erase(t, prefix(dir)) })
+		return c.OpenAt(context.Background(), prefix(dir), &opts)
+	}, nil)
+}
+
+// TestWithoutServers: opening ends in time and says why, and leaves nothing
+// behind that TestMain would find.
+func TestWithoutServers(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	nobody := l.Addr().String()
+	require.NoError(t, l.Close())
+	began := time.Now()
+	_, err = tikv.Open(t.Context(), []string{nobody}, &tikv.Options{Timeout: time.Second})
+	require.ErrorIs(t, err, kv.ErrUnavailable)
+	require.NotErrorIs(t, err, context.DeadlineExceeded, "of a context that the caller did not give")
+
+	ctx, cancel := context.WithCancelCause(t.Context())
+	reason := errors.New("the reason")
+	time.AfterFunc(100*time.Millisecond, func() { cancel(reason) })
+	_, err = tikv.Open(ctx, []string{nobody}, nil)
+	require.ErrorIs(t, err, context.Canceled)
+	require.ErrorIs(t, err, reason)
+	require.Less(t, time.Since(began), tikv.DefaultTimeout)
+
+	for _, o := range []tikv.Options{
+		{Prefix: "a\x01b"}, {Prefix: strings.Repeat("a", tikv.MaxPrefixSize+1)}, {Timeout: -1},
+		{TLS: &tikv.TLS{}}, {TLS: &tikv.TLS{CA: "a", Cert: "b"}}, {TLS: &tikv.TLS{CA: "/does/not/exist"}},
+		{Options: kv.Options{TxnLifetime: -1}}, {Options: kv.Options{Durability: kv.NoSync}},
+	} {
+		o.Timeout += time.Second
+		_, err = tikv.Open(t.Context(), []string{nobody}, &o)
+		require.Error(t, err)
+	}
+	_, err = tikv.Open(t.Context(), nil, nil)
+	require.ErrorIs(t, err, kv.ErrOptions)
+}

@@ -1,0 +1,157 @@
+package engine
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"math"
+	"strconv"
+	"time"
+
+	tikverr "github.com/tikv/client-go/v2/error"
+	"github.com/tikv/client-go/v2/oracle"
+	"github.com/tikv/client-go/v2/tikv"
+
+	"github.com/tito-db/tito-go/kv"
+)
+
+// gcLeaseKey is where the one collector of a cluster keeps its lease. No
+// store's prefix begins with its first byte.
+const gcLeaseKey = "\x00tito/gc"
+
+// gcService is the name by which TiDB's collector is known to PD, which this one
+// takes the place of. PD lets it alone have a claim that never expires.
+const gcService = "gc_worker"
+
+// ErrNotCollector says that another process collects the cluster's garbage.
+var ErrNotCollector = errors.New("kv: tikv: another process collects garbage")
+
+// Collector collects a cluster's garbage. It is used by one goroutine.
+type Collector struct {
+	d      *Driver
+	owner  [16]byte
+	Window time.Duration // how long old versions are kept
+	Lease  time.Duration // how long others leave it alone after a round has begun
+	Settle time.Duration // how long other clients may take to learn of a safe point
+}
+
+// Settle is how long a client reads on without having learnt of a new safe
+// point; then it refuses to read.
+const Settle = tikv.GcSafePointCacheInterval
+
+// NewCollector returns one that has no lease yet.
+func NewCollector(d *Driver) *Collector {
+	c := &Collector{d: d, Settle: Settle}
+	_, _ = rand.Read(c.owner[:]) // never fails
+	return c
+}
+
+// MinWindow is the least Window: what is younger may belong to transactions
+// that still commit.
+func (c *Collector) MinWindow() time.Duration { return c.d.info.TxnLifetime + watermarkSlack }
+
+// Collect does one round: it makes all versions that were replaced before the
+// window garbage, for the servers to remove in their own time. It returns
+// ErrNotCollector if that is another one's work.
+func (c *Collector) Collect(ctx context.Context) error {
+	now, err := c.d.timestamp(ctx)
+	if err != nil {
+		return err
+	}
+	window := oracle.ComposeTS(c.Window.Milliseconds(), 0)
+	point := max(now, window) - window
+	if err := c.takeLease(ctx, now); err != nil {
+		return err
+	}
+	pd := c.d.store.GetPDClient()
+	// Backups and the like hold it back by claims of their own.
+	least, err := pd.UpdateServiceGCSafePoint(ctx, gcService, math.MaxInt64, point)
+	if err != nil {
+		return CallError(ctx, err)
+	}
+	point = min(point, least)
+	if err := c.d.raiseSafePoint(point); err != nil {
+		return CallError(ctx, err)
+	}
+	// Nobody may read what is about to go. Others look now and then.
+	c.d.store.UpdateSPCache(point, time.Now())
+	if err := wait(ctx, c.Settle); err != nil {
+		return err
+	}
+	// Locks that are as old belong to nobody, and would hide from readers what
+	// becomes garbage beneath them.
+	if _, err := c.d.store.GC(ctx, point); err != nil {
+		return CallError(ctx, err)
+	}
+	c.d.opts.Logger.Info("kv: tikv: collected garbage", "safe point", kv.Version(point).Time())
+	return nil
+}
+
+// takeLease makes this the one collector for some time, unless there is another.
+func (c *Collector) takeLease(ctx context.Context, now uint64) error {
+	t, err := c.d.newTxn(now, false)
+	if err != nil {
+		return err
+	}
+	defer t.Release()
+	v, err := t.snapshot().Get(ctx, []byte(gcLeaseKey))
+	if err != nil && !tikverr.IsErrNotFound(err) {
+		return t.readError(ctx, err)
+	}
+	if len(v) == len(c.owner)+8 && [16]byte(v) != c.owner && binary.BigEndian.Uint64(v[len(c.owner):]) > now {
+		return ErrNotCollector
+	}
+	until := now + oracle.ComposeTS(c.Lease.Milliseconds(), 0)
+	if err := t.kv.Set([]byte(gcLeaseKey), binary.BigEndian.AppendUint64(c.owner[:], until)); err != nil {
+		return commitError(ctx, err, false, false)
+	}
+	_, err = t.commit(ctx)
+	if errors.Is(err, kv.ErrConflict) {
+		return ErrNotCollector
+	}
+	return err
+}
+
+// raiser is a place for the safe point that never lowers it.
+type raiser interface {
+	Raise(k string, v uint64) error
+}
+
+// raiseSafePoint tells all clients of the cluster.
+func (d *Driver) raiseSafePoint(point uint64) error {
+	place := d.store.GetSafePointKV()
+	if r, ok := place.(raiser); ok {
+		return r.Raise(tikv.GcSavedSafePoint, point)
+	}
+	return place.Put(tikv.GcSavedSafePoint, strconv.FormatUint(point, 10))
+}
+
+// garbageAge is how old the safe point is when somebody should see to it.
+const garbageAge = 24 * time.Hour
+
+// warnOfGarbage logs a warning if nobody collects the cluster's garbage.
+func (d *Driver) warnOfGarbage(now uint64) {
+	text, err := d.store.GetSafePointKV().Get(tikv.GcSavedSafePoint)
+	if err != nil {
+		return // those who read will tell
+	}
+	point, _ := strconv.ParseUint(text, 10, 64) // no number: nobody has written one
+	if age := oracle.GetTimeFromTS(now).Sub(oracle.GetTimeFromTS(point)); age > garbageAge {
+		d.opts.Logger.Warn("kv: tikv: nobody collects the cluster's garbage, so that replaced and deleted data pile up; where there is no TiDB, run RunGC",
+			"safe point", fmt.Sprint(oracle.GetTimeFromTS(point).UTC().Format(time.RFC3339)))
+	}
+}
+
+// wait returns after d, or when ctx ends.
+func wait(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("kv: tikv: %w", context.Cause(ctx))
+	}
+}

@@ -1,0 +1,94 @@
+package queue
+
+import (
+	"bytes"
+	"context"
+
+	"github.com/tito-db/tito-go/kv"
+)
+
+// KeyIn returns a key of each partition of a topic.
+func KeyIn(partitions int) []string {
+	keys := make([]string, partitions)
+	for n, left := uint64(0), partitions; left > 0; n++ {
+		key := string(appendEvent(nil, 0, n)[4:])
+		if p := partitionOf(hashKey(key), partitions); keys[p] == "" {
+			keys[p] = key
+			left--
+		}
+	}
+	return keys
+}
+
+// Term is what a checkpoint says of who works on a partition.
+type Term struct {
+	Owned    bool
+	ByQueue  bool // by the queue that was asked
+	Floor    uint64
+	Crashes  int
+	Attempts int
+	Started  bool
+	Waits    string // why the next event comes again
+}
+
+// Terms reads the checkpoints of a group.
+func (q *Queue) Terms(ctx context.Context, tx *kv.Txn, topic, group string, partitions int) ([]Term, error) {
+	cps := checkpoints{prefix: q.keys.checkpoints(group, topic)}
+	all, err := cps.all(ctx, tx, partitions)
+	terms := make([]Term, len(all))
+	for p, cp := range all {
+		terms[p] = Term{
+			Owned: cp.owner != token{}, ByQueue: cp.owner.member() == q.id, Floor: cp.floor,
+			Crashes: int(cp.crashes), Attempts: int(cp.retry.attempts), Started: cp.trial == started || cp.trial == alone, Waits: cp.retry.err,
+		}
+	}
+	return terms, err
+}
+
+// Members counts the rows of processes.
+func (q *Queue) Members(ctx context.Context, tx *kv.Txn) (int, error) {
+	n, err := count(ctx, tx, q.keys.kind(kindMember))
+	return int(n), err
+}
+
+// Log is what was published to a topic.
+type Log struct {
+	Inbox  []string   // payloads without a position yet
+	Events [][]*Event // of each partition
+	Heads  []uint64   // of each partition, as the sequencer keeps it
+}
+
+// ReadLog reads all of a topic.
+func (q *Queue) ReadLog(ctx context.Context, tx *kv.Txn, topic string, partitions int) (Log, error) {
+	l := Log{Events: make([][]*Event, partitions)}
+	for pair, err := range tx.Scan(ctx, withPrefix(q.keys.inboxTopic(topic)), nil) {
+		if err != nil {
+			return l, err
+		}
+		ev, err := parseEventRow(topic, 0, 0, bytes.Clone(pair.Value))
+		if err != nil {
+			return l, err
+		}
+		l.Inbox = append(l.Inbox, string(ev.Payload))
+	}
+	prefix := q.keys.events(topic)
+	for pair, err := range tx.Scan(ctx, withPrefix(prefix), nil) {
+		if err != nil {
+			return l, err
+		}
+		p, seq, err := parseEvent(pair.Key[len(prefix):])
+		if err != nil {
+			return l, err
+		}
+		ev, err := parseEventRow(topic, p, seq, bytes.Clone(pair.Value))
+		if err != nil {
+			return l, err
+		}
+		l.Events[p] = append(l.Events[p], ev)
+	}
+	heads, err := readHeads(ctx, tx, q.keys, topic, partitions, allShards)
+	for _, h := range heads {
+		l.Heads = append(l.Heads, h.last...)
+	}
+	return l, err
+}

@@ -1,0 +1,89 @@
+package queue
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+
+	"github.com/tito-db/tito-go/kv"
+)
+
+// PartitionState is what a store holds of a partition and a group there.
+type PartitionState struct {
+	Head     uint64
+	Events   []*Event // all, by position
+	Floor    uint64
+	Owned    bool
+	Attempts int
+}
+
+// Partitions reads everything that is stored of a topic. Its error tells of
+// positions that are not dense, or rows that contradict one another.
+func (q *Queue) Partitions(ctx context.Context, topic, group string) (all []PartitionState, inbox int, err error) {
+	err = q.store.View(ctx, func(tx *kv.Txn) error {
+		n, err := readTopic(ctx, tx, q.keys, topic)
+		if err != nil || n == 0 {
+			return err
+		}
+		all = make([]PartitionState, n)
+		heads, err := readHeads(ctx, tx, q.keys, topic, n, allShards)
+		if err != nil {
+			return err
+		}
+		begin, _, err := readGroup(ctx, tx, q.keys, topic, group, n)
+		if err != nil {
+			return err
+		}
+		cps := checkpoints{prefix: q.keys.checkpoints(group, topic), start: begin}
+		stored, err := cps.all(ctx, tx, n)
+		if err != nil {
+			return err
+		}
+		for p := range all {
+			all[p] = PartitionState{Head: heads[p*shards/n].last[p%(n/shards)], Floor: stored[p].floor, Owned: stored[p].owner != token{}, Attempts: int(stored[p].retry.attempts)}
+		}
+		prefix := q.keys.events(topic)
+		for pair, err := range tx.Scan(ctx, withPrefix(prefix), nil) {
+			if err != nil {
+				return err
+			}
+			rest, _ := bytes.CutPrefix(pair.Key, prefix)
+			p, seq, err := parseEvent(rest)
+			if err != nil {
+				return err
+			}
+			ev, err := parseEventRow(topic, p, seq, bytes.Clone(pair.Value))
+			if err != nil {
+				return err
+			}
+			all[p].Events = append(all[p].Events, ev)
+			if want := uint64(len(all[p].Events)); seq != want {
+				return fmt.Errorf("partition %d has position %d where %d is due", p, seq, want)
+			}
+		}
+		for p := range all {
+			if got := uint64(len(all[p].Events)); got != all[p].Head {
+				return fmt.Errorf("partition %d has %d events, and its head says %d", p, got, all[p].Head)
+			}
+			if all[p].Floor > all[p].Head {
+				return fmt.Errorf("partition %d has its floor at %d, above its head at %d", p, all[p].Floor, all[p].Head)
+			}
+		}
+		rows, err := count(ctx, tx, q.keys.inboxTopic(topic))
+		inbox = int(rows)
+		return err
+	})
+	return all, inbox, err
+}
+
+// GroupExists tells whether a group was made.
+func (q *Queue) GroupExists(ctx context.Context, topic, group string) (exists bool, err error) {
+	err = q.store.View(ctx, func(tx *kv.Txn) error {
+		n, err := readTopic(ctx, tx, q.keys, topic)
+		if err == nil && n > 0 {
+			_, exists, err = readGroup(ctx, tx, q.keys, topic, group, n)
+		}
+		return err
+	})
+	return exists, err
+}

@@ -1,0 +1,487 @@
+package queue
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/tito-db/tito-go/kv"
+)
+
+// worker makes a worker of a queue that does nothing by itself: a test calls its
+// parts one by one.
+func (b *bench) worker(q *Queue, s Subscription) *Worker {
+	b.Helper()
+	s.Topic = b.topic
+	orDefault(&s.Group, "group")
+	w, err := q.Subscribe(s)
+	require.NoError(b, err)
+	begin, err := ensureGroup(b.Context(), b.store, q.keys, b.topic, s.Group, benchPartitions, s.Start)
+	require.NoError(b, err)
+	w.keys = laneKeys{
+		checkpoints: checkpoints{prefix: q.keys.checkpoints(s.Group, b.topic), start: begin},
+		events:      q.keys.events(b.topic),
+		dead:        q.keys.dead(s.Group, b.topic),
+	}
+	w.lanes = make([]lane, benchPartitions)
+	for p := range w.lanes {
+		w.lanes[p].partition = p
+	}
+	w.ctx = b.Context()
+	return w
+}
+
+// take has w claim the partitions in which there is something to do, and read
+// their events. It returns nil if there is nothing.
+func (b *bench) take(w *Worker) *job {
+	b.Helper()
+	require.NoError(b, w.load(b.Context()))
+	w.mu.Lock()
+	for range w.ready.len() { // those that were lost begin anew
+		w.rest(w.ready.pop())
+	}
+	w.mu.Unlock()
+	if w.fetch.len() > 0 {
+		lanes := w.nextFetch(b.Context())
+		require.NoError(b, w.fetchLanes(b.Context(), lanes))
+		for _, l := range lanes {
+			if l.state == laneHeld {
+				w.rest(l.lane)
+			}
+		}
+	}
+	if w.ready.len() == 0 {
+		return nil
+	}
+	return w.nextJob()
+}
+
+// one narrows a job to the first event of its first part.
+func (j *job) one() []part {
+	return []part{{j.parts[0].turn, j.parts[0].events[:1]}}
+}
+
+func (b *bench) partition(key string) int { return partitionOf(hashKey(key), benchPartitions) }
+
+// stored returns the checkpoint of a key's partition.
+func (b *bench) stored(key string) checkpoint {
+	b.Helper()
+	cps := checkpoints{prefix: b.q.keys.checkpoints("group", b.topic)}
+	var got []checkpoint
+	require.NoError(b, b.store.View(b.Context(), func(tx *kv.Txn) (err error) {
+		got, err = cps.read(b.Context(), tx, []int{b.partition(key)})
+		return err
+	}))
+	return got[0]
+}
+
+// dump returns everything in the store.
+func (b *bench) dump() map[string]string {
+	b.Helper()
+	all := map[string]string{}
+	require.NoError(b, b.store.View(b.Context(), func(tx *kv.Txn) error {
+		for pair, err := range tx.Scan(b.Context(), kv.Range{}, nil) {
+			if err != nil {
+				return err
+			}
+			all[string(pair.Key)] = string(pair.Value)
+		}
+		return nil
+	}))
+	return all
+}
+
+// effect is a transactional handler that counts, in the store, how often it was
+// committed for each event.
+func (b *bench) effect(ctx context.Context, tx *kv.Txn, ev *Event) error {
+	key := []byte(fmt.Sprint("effect/", b.topic, ev.Partition, "/", ev.Seq))
+	row, err := tx.Get(ctx, key)
+	if err != nil && !errors.Is(err, kv.ErrNotFound) {
+		return err
+	}
+	return tx.Set(key, append(row, 'x'))
+}
+
+func (b *bench) effects(key string, seq uint64) int {
+	return len(b.dump()[fmt.Sprint("effect/", b.topic, b.partition(key), "/", seq)])
+}
+
+// died makes a partition look as if its owner had died.
+func (b *bench) died(key string) token {
+	b.Helper()
+	dead := newToken(memberID{1, 2, 3})
+	cps := checkpoints{prefix: b.q.keys.checkpoints("group", b.topic)}
+	require.NoError(b, b.store.Update(b.Context(), func(tx *kv.Txn) error {
+		return cps.write(tx, b.partition(key), &checkpoint{owner: dead})
+	}))
+	return dead
+}
+
+// One worker handles an event in a transaction, and another takes its partition
+// and does the same, before each driver call of the first one's claim and
+// transaction, and after them: in every order the effects happen once.
+func TestInvariant6ZombieTransaction(t *testing.T) {
+	Stores(t, func(t *testing.T, open OpenStore) {
+		b := newBench(t, open)
+		for _, again := range []bool{false, true} { // the first one tries again afterwards
+			b.everywhere(func(n int) int {
+				b.fresh()
+				b.publish("k", "1", "2")
+				b.move(b.sequencer(), allShards)
+				zombie := b.worker(b.queue(), Subscription{TxHandler: b.effect})
+				owner := b.worker(b.queue(), Subscription{TxHandler: b.effect})
+				takeOver := func() {
+					if j := b.take(owner); j != nil {
+						result, err := j.handTx(j.one())
+						require.Equal(t, handDone, result, err)
+					}
+				}
+				b.h.reset(map[int]func(){n: takeOver})
+				if j := b.take(zombie); j != nil {
+					result, err := j.handTx(j.one())
+					require.Contains(t, []handResult{handDone, handLost}, result, err)
+				}
+				calls := b.h.calls
+				b.h.reset(nil)
+				if n >= calls {
+					takeOver() // of event 2
+				}
+				if again && zombie.lanes[b.partition("k")].events != nil {
+					l := &zombie.lanes[b.partition("k")]
+					j := &job{w: zombie}
+					result, err := j.handTx([]part{{&turn{lane: l}, l.events[:1]}})
+					require.Contains(t, []handResult{handDone, handLost}, result, err)
+				}
+				floor := b.stored("k").floor
+				require.Contains(t, []uint64{1, 2}, floor)
+				require.Equal(t, 1, b.effects("k", 1))
+				require.Equal(t, int(floor)-1, b.effects("k", 2))
+				return calls
+			})
+		}
+	})
+}
+
+// The commit of a transactional handler ends unknown, and lands late: before each
+// call of what the worker does then, or after it, when it has to conflict.
+func TestInvariant6LateCommit(t *testing.T) {
+	Stores(t, func(t *testing.T, open OpenStore) {
+		b := newBench(t, open)
+		b.everywhere(func(n int) int {
+			b.fresh()
+			b.publish("k", "1")
+			b.move(b.sequencer(), allShards)
+			w := b.worker(b.q, Subscription{TxHandler: b.effect})
+			j := b.take(w)
+			var landed error
+			b.h.postpone = true
+			b.h.postponed = func() {
+				b.h.reset(map[int]func(){n: func() { landed = b.h.land(t.Context()) }})
+			}
+			result, err := j.handTx(j.one())
+			require.Equal(t, handDone, result, err)
+			calls := b.h.calls
+			b.h.reset(nil)
+			b.h.postponed = nil
+			if n >= calls {
+				require.ErrorIs(t, b.h.land(t.Context()), kv.ErrConflict)
+			}
+			require.True(t, landed == nil || errors.Is(landed, kv.ErrConflict))
+			require.Equal(t, 1, b.effects("k", 1))
+			require.EqualValues(t, 1, b.stored("k").floor)
+			require.Zero(t, b.stored("k").retry)
+			return calls
+		})
+	})
+}
+
+// As before, but by the time the commit lands another worker has the partition.
+func TestInvariant6LateCommitOfZombie(t *testing.T) {
+	Stores(t, func(t *testing.T, open OpenStore) {
+		b := newBench(t, open)
+		b.everywhere(func(n int) int {
+			b.fresh()
+			b.publish("k", "1")
+			b.move(b.sequencer(), allShards)
+			zombie := b.worker(b.queue(), Subscription{TxHandler: b.effect})
+			dies, die := context.WithCancel(t.Context())
+			zombie.ctx = dies
+			j := b.take(zombie)
+			b.h.postpone, b.h.postponed = true, die
+			result, _ := j.handTx(j.one())
+			require.Equal(t, handStopped, result)
+			b.h.postponed = nil
+
+			var landed error
+			owner := b.worker(b.queue(), Subscription{TxHandler: b.effect})
+			b.h.reset(map[int]func(){n: func() { landed = b.h.land(t.Context()) }})
+			if j := b.take(owner); j != nil {
+				result, err := j.handTx(j.one())
+				require.Contains(t, []handResult{handDone, handLost}, result, err)
+			}
+			calls := b.h.calls
+			b.h.reset(nil)
+			if n >= calls {
+				landed = b.h.land(t.Context())
+				require.ErrorIs(t, landed, kv.ErrConflict)
+			}
+			require.Equal(t, 1, b.effects("k", 1))
+			require.EqualValues(t, 1, b.stored("k").floor)
+			return calls
+		})
+	})
+}
+
+// zombieChanges are all that a worker may want to write to a checkpoint.
+func zombieChanges(w *Worker, l *lane, ev *Event) map[string]*change {
+	flush, retry, begun, release := w.change(l), w.change(l), w.change(l), w.change(l)
+	flush.to.floor += 4
+	retry.to.retry = retryState{attempts: 3, err: "zombie"}
+	begun.to.trial = started
+	release.to.owner = token{}
+	dead := w.deadLetter(l, ev, 5, "zombie")
+	return map[string]*change{"flush": flush, "retry": retry, "started": begun, "release": release, "dead letter": dead}
+}
+
+// Whatever a worker writes after another one took its partition changes nothing.
+func TestInvariant8LostTokenChangesNothing(t *testing.T) {
+	Stores(t, func(t *testing.T, open OpenStore) {
+		b := newBench(t, open)
+		for _, what := range []string{"flush", "retry", "started", "release", "dead letter"} {
+			for _, released := range []bool{false, true} { // by the new owner
+				b.fresh()
+				b.publish("k", "1", "2", "3", "4", "5")
+				b.move(b.sequencer(), allShards)
+				plain := Subscription{Handler: func(context.Context, *Event) error { return nil }}
+				zombie, owner := b.worker(b.queue(), plain), b.worker(b.queue(), plain)
+				j := b.take(zombie)
+				c := zombieChanges(zombie, j.parts[0].lane, j.parts[0].events[0])[what]
+				l := b.take(owner).parts[0].lane
+				got := owner.change(l)
+				got.to.floor, got.to.retry = 2, retryState{attempts: 1, err: "owner"}
+				if released && what != "release" {
+					got.to.owner = token{}
+				}
+				require.NoError(t, owner.keeper.write(t.Context(), []*change{got}))
+				before := b.dump()
+				require.NoError(t, zombie.keeper.write(t.Context(), []*change{c}))
+				require.True(t, c.lost, what)
+				require.Equal(t, before, b.dump(), what)
+			}
+		}
+	})
+}
+
+// The same with the partition taken before each driver call of what the zombie
+// does: either its change was made before, and the new owner begins with it, or
+// it never is.
+func TestInvariant8TakeoverWhileWriting(t *testing.T) {
+	Stores(t, func(t *testing.T, open OpenStore) {
+		b := newBench(t, open)
+		for _, what := range []string{"flush", "retry", "dead letter"} {
+			b.everywhere(func(n int) int {
+				b.fresh()
+				b.publish("k", "1", "2", "3", "4", "5", "6")
+				b.move(b.sequencer(), allShards)
+				plain := Subscription{Handler: func(context.Context, *Event) error { return nil }}
+				zombie, owner := b.worker(b.queue(), plain), b.worker(b.queue(), plain)
+				j := b.take(zombie)
+				c := zombieChanges(zombie, j.parts[0].lane, j.parts[0].events[0])[what]
+				l := &owner.lanes[b.partition("k")]
+				b.h.reset(map[int]func(){n: func() { b.take(owner) }})
+				require.NoError(t, zombie.keeper.write(t.Context(), []*change{c}))
+				calls := b.h.calls
+				b.h.reset(nil)
+				if n >= calls {
+					b.take(owner)
+				}
+				require.Equal(t, l.token, b.stored("k").owner)
+				require.Equal(t, l.done, b.stored("k").floor)
+				require.Equal(t, n < calls, c.lost)
+				letters := len(b.letters())
+				if c.lost {
+					require.Zero(t, l.done)
+					require.Zero(t, l.retry)
+					require.Zero(t, letters)
+				} else {
+					require.Equal(t, c.to.floor, l.done)
+					require.Equal(t, c.to.retry.attempts, l.retry.attempts)
+					require.Equal(t, what == "dead letter", letters == 1)
+				}
+				return calls
+			})
+		}
+	})
+}
+
+func (b *bench) letters() (all []*DeadLetter) {
+	b.Helper()
+	require.NoError(b, b.store.View(b.Context(), func(tx *kv.Txn) error {
+		for letter, err := range b.q.DeadLetters(b.Context(), tx, b.topic, "group") {
+			if err != nil {
+				return err
+			}
+			all = append(all, letter)
+		}
+		return nil
+	}))
+	return all
+}
+
+// A lane that was lost, and has been set back to what is stored, has nothing to
+// write, even though its worker had something before: also when nobody owns the
+// partition any more.
+func TestInvariant8LaneSetBack(t *testing.T) {
+	b := newBench(t, MemoryStore)
+	b.fresh()
+	b.publish("k", "1", "2")
+	b.move(b.sequencer(), allShards)
+	plain := Subscription{Handler: func(context.Context, *Event) error { return nil }}
+	w := b.worker(b.q, plain)
+	l := b.take(w).parts[0].lane
+	w.advance(l, 1, 1)
+	l.lost = true
+	w.rest(l)
+	require.False(t, l.lost)
+	released := checkpoint{retry: retryState{attempts: 2, err: "other"}}
+	require.NoError(t, b.store.Update(t.Context(), func(tx *kv.Txn) error {
+		return w.keys.checkpoints.write(tx, l.partition, &released)
+	}))
+	require.NoError(t, w.keeper.write(t.Context(), w.keeper.next()))
+	require.Equal(t, released, b.stored("k"))
+}
+
+// A flush that is behind what is stored leaves it as it is.
+func TestInvariant4FloorOnlyRises(t *testing.T) {
+	Stores(t, func(t *testing.T, open OpenStore) {
+		b := newBench(t, open)
+		b.fresh()
+		b.publish("k", "1", "2", "3", "4", "5", "6")
+		b.move(b.sequencer(), allShards)
+		w := b.worker(b.q, Subscription{Handler: func(context.Context, *Event) error { return nil }})
+		j := b.take(w)
+		l := j.parts[0].lane
+		ahead := checkpoint{owner: l.token, floor: 6, crashes: 1, retry: retryState{attempts: 2, wait: time.Second, due: time.UnixMilli(1000), err: "later"}}
+		require.NoError(t, b.store.Update(t.Context(), func(tx *kv.Txn) error {
+			return w.keys.checkpoints.write(tx, l.partition, &ahead)
+		}))
+		for what, c := range zombieChanges(w, l, j.parts[0].events[0]) {
+			require.NoError(t, w.keeper.write(t.Context(), []*change{c}))
+			require.False(t, c.lost)
+			want := ahead
+			want.owner = c.to.owner
+			require.Equal(t, want, b.stored("k"), what)
+			require.Empty(t, b.letters(), what)
+			require.NoError(t, b.store.Update(t.Context(), func(tx *kv.Txn) error {
+				return w.keys.checkpoints.write(tx, l.partition, &ahead)
+			}))
+		}
+	})
+}
+
+// The commit of a claim ends unknown and lands late: the partition is claimed
+// once, and one death of its former owner is counted.
+func TestClaimLateCommit(t *testing.T) {
+	Stores(t, func(t *testing.T, open OpenStore) {
+		b := newBench(t, open)
+		b.everywhere(func(n int) int {
+			b.fresh()
+			b.publish("k", "1")
+			b.move(b.sequencer(), allShards)
+			b.died("k")
+			w := b.worker(b.q, Subscription{TxHandler: b.effect})
+			b.h.postpone = true
+			b.h.postponed = func() {
+				b.h.reset(map[int]func(){n: func() { _ = b.h.land(t.Context()) }})
+			}
+			require.NotNil(t, b.take(w))
+			calls := b.h.calls
+			b.h.reset(nil)
+			b.h.postponed = nil
+			if n >= calls {
+				require.ErrorIs(t, b.h.land(t.Context()), kv.ErrConflict)
+			}
+			l := &w.lanes[b.partition("k")]
+			require.Equal(t, checkpoint{owner: l.token, crashes: 1}, b.stored("k"))
+			require.Equal(t, w.q.id, l.token.member())
+			return calls
+		})
+	})
+}
+
+// The same for each change that a keeper makes.
+func TestKeeperLateCommit(t *testing.T) {
+	Stores(t, func(t *testing.T, open OpenStore) {
+		b := newBench(t, open)
+		for _, what := range []string{"flush", "retry", "started", "release", "dead letter"} {
+			b.everywhere(func(n int) int {
+				b.fresh()
+				b.publish("k", "1", "2", "3", "4", "5")
+				b.move(b.sequencer(), allShards)
+				w := b.worker(b.q, Subscription{Handler: func(context.Context, *Event) error { return nil }})
+				j := b.take(w)
+				c := zombieChanges(w, j.parts[0].lane, j.parts[0].events[0])[what]
+				b.h.postpone = true
+				b.h.postponed = func() {
+					b.h.reset(map[int]func(){n: func() { _ = b.h.land(t.Context()) }})
+				}
+				require.NoError(t, w.keeper.write(t.Context(), []*change{c}))
+				calls := b.h.calls
+				b.h.reset(nil)
+				b.h.postponed = nil
+				if n >= calls {
+					require.ErrorIs(t, b.h.land(t.Context()), kv.ErrConflict)
+				}
+				require.False(t, c.lost)
+				require.Equal(t, c.to, b.stored("k"), what)
+				require.Equal(t, what == "dead letter", len(b.letters()) == 1)
+				return calls
+			})
+		}
+	})
+}
+
+// Two processes create a topic, and a group, at the same time, and commits land
+// late: both go on with the same.
+func TestCreateAtTheSameTime(t *testing.T) {
+	Stores(t, func(t *testing.T, open OpenStore) {
+		b := newBench(t, open)
+		for _, late := range []bool{false, true} {
+			b.everywhere(func(n int) int {
+				b.fresh()
+				topic := b.topic + "x"
+				other := func() {
+					got, err := ensureTopic(t.Context(), b.store, b.q.keys, topic, 32)
+					require.NoError(t, err)
+					require.Contains(t, []int{16, 32}, got)
+				}
+				reset := func() { b.h.reset(map[int]func(){n: other}) }
+				if late {
+					b.h.postpone = true
+					b.h.postponed = func() {
+						reset()
+						b.h.at[n+1] = func() { _ = b.h.land(t.Context()) }
+					}
+				} else {
+					reset()
+				}
+				got, err := ensureTopic(t.Context(), b.store, b.q.keys, topic, 16)
+				require.NoError(t, err)
+				calls := b.h.calls
+				b.h.reset(nil)
+				b.h.postponed = nil
+				if b.h.late != nil {
+					_ = b.h.land(t.Context())
+				}
+				again, err := ensureTopic(t.Context(), b.store, b.q.keys, topic, 64)
+				require.NoError(t, err)
+				require.Equal(t, got, again)
+				return max(calls, 3)
+			})
+		}
+	})
+}

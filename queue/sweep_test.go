@@ -1,0 +1,107 @@
+package queue_test
+
+import (
+	"fmt"
+	"testing"
+	"testing/synctest"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/tito-db/tito-go/kv"
+	"github.com/tito-db/tito-go/kvtest"
+	"github.com/tito-db/tito-go/queue"
+)
+
+// sweeps are the ways in which each driver call goes wrong.
+var sweeps = []struct {
+	name   string
+	rule   kvtest.Rule
+	shared bool // several processes have the store open, and it recovers
+	crash  bool // the process is dead from that call on
+}{
+	{"unavailable", kvtest.Rule{Err: kv.ErrUnavailable}, false, false},
+	{"unavailable_shared", kvtest.Rule{Err: kv.ErrUnavailable}, true, false},
+	{"failed", kvtest.Rule{Err: errFault}, false, false},
+	{"conflict", kvtest.Rule{Call: kvtest.CallCommit, Err: kv.ErrConflict}, false, false},
+	{"lost", kvtest.Rule{After: true, Err: errFault}, false, false},
+	{"lost_shared", kvtest.Rule{Call: kvtest.CallCommit, After: true, Err: errFault}, true, false},
+	{"crash", kvtest.Rule{Every: true, Err: kv.ErrClosed}, false, true},
+	{"crash_shared", kvtest.Rule{Every: true, Err: kv.ErrClosed}, true, true},
+}
+
+// TestSweep makes each driver call of a scenario's life go wrong in turn, from
+// the creation of topic and group over publishing, sequencing, handling,
+// retries and dead letters to giving back the partitions, and checks what
+// invariants 1 to 7 promise for whatever happens then.
+func TestSweep(t *testing.T) {
+	for _, kind := range handlerKinds {
+		for _, sweep := range sweeps {
+			t.Run(kind+"/"+sweep.name, func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					var faults kvtest.Faulty
+					swept := 0
+					for fault := range faults.Sweep(sweep.rule) {
+						e := newEngine(t, queue.MemoryStore)
+						e.shared = sweep.shared
+						sweepOnce(t, e, kind, "", &faults, fault, sweep.crash)
+						swept++
+					}
+					require.Greater(t, swept, 10)
+				})
+			})
+		}
+	}
+}
+
+// TestSweepDrivers is TestSweep with fewer combinations on every driver, with
+// every sixth call where each commit waits for a disk or a network. A driver's
+// store serves for all of a sweep.
+func TestSweepDrivers(t *testing.T) {
+	queue.Stores(t, func(t *testing.T, open queue.OpenStore) {
+		for k, kind := range []string{"plain", "txbatch"} {
+			for _, sweep := range sweeps {
+				if sweep.name != "lost" && sweep.name != "crash" {
+					continue
+				}
+				t.Run(kind+"/"+sweep.name, func(t *testing.T) {
+					e := newEngine(t, open)
+					stride := 1
+					if !e.driver.Info().NoSync {
+						stride = 6
+					}
+					rule := sweep.rule
+					for rule.Skip = k; ; rule.Skip += stride {
+						var faults kvtest.Faulty
+						for fault := range faults.Sweep(rule) {
+							sweepOnce(t, e, kind, fmt.Sprint(rule.Skip, "/"), &faults, fault, sweep.crash)
+							if fault.Hits() == 0 {
+								require.Greater(t, rule.Skip, 30)
+								return
+							}
+							break
+						}
+					}
+				})
+			}
+		}
+	})
+}
+
+func sweepOnce(t testing.TB, e *engine, kind, prefix string, faults *kvtest.Faulty, fault *kvtest.Fault, crash bool) {
+	s := newScenario(t, e, kind, prefix)
+	defer func() {
+		if t.Failed() {
+			t.Logf("fault %v", fault)
+		}
+	}()
+	p := e.process(t, faults)
+	fault.During(func() { s.life(p, scenarioRounds, func() bool { return crash && fault.Hits() > 0 }) })
+	if crash && fault.Hits() > 0 {
+		s.restart++
+		next := e.process(t, &kvtest.Faulty{})
+		s.life(next, scenarioRounds[:3], func() bool { return false })
+		next.end(t)
+	}
+	p.end(t)
+	s.verify()
+}
