@@ -61,7 +61,7 @@ func tikvOps() []tikvOp {
 			return err
 		}
 	}
-	indexed := func(u *benchUser, round int) { u.Size = int64(1000 + (u.Size+int64(round))%9000) }
+	indexed := func(u *benchUser, round int) { u.Size = 1000 + (u.Size+int64(round))%9000 }
 	other := func(u *benchUser, round int) { u.Name = fmt.Sprintf("Name %08x", round) }
 	return []tikvOp{
 		{name: "Create", run: create},
