@@ -29,6 +29,7 @@ func info(f *fixture) {
 	require.NotEmpty(f, i.Name)
 	require.Positive(f, i.TxnLifetime)
 	require.Equal(f, f.h.Caps.NoSync, i.NoSync, "the harness declares what the store says")
+	require.Equal(f, f.h.Caps.Shared, i.Shared, "the harness declares what the store says")
 	require.GreaterOrEqual(f, i.Limits.MaxKeySize, kv.DefaultMaxKeySize)
 	require.Positive(f, i.Limits.MaxValueSize)
 	require.Greater(f, i.Limits.MaxTxnSize, i.Limits.MaxValueSize)

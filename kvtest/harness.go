@@ -48,6 +48,10 @@ type Caps struct {
 	// NoSync: the store says so too, in kv.Info.NoSync.
 	NoSync bool
 
+	// Shared: several processes can have the store open at the same time. The
+	// store says so too, in kv.Info.Shared.
+	Shared bool
+
 	// FakeTime: the whole driver works inside a bubble of testing/synctest: it
 	// waits for nothing outside of the process. Lifetimes are then tested in
 	// full; without it only ones that have passed at once.

@@ -20,6 +20,7 @@ import (
 	"github.com/tito-db/tito-go/kv"
 	"github.com/tito-db/tito-go/kv/bolt"
 	"github.com/tito-db/tito-go/kv/pebble"
+	"github.com/tito-db/tito-go/kv/tikv"
 	"github.com/tito-db/tito-go/queue"
 )
 
@@ -37,8 +38,13 @@ type spec struct {
 	Keys   string // what the keys of its publishers begin with; two processes at once have different ones
 	Driver string
 	Path   string // of the store
+	PD     []string
 	Dir    string // for files that the process writes
-	TTL    time.Duration
+
+	TTL        time.Duration
+	Lifetime   time.Duration // of transactions; zero is the driver's default
+	Publishers int           // zero is trailPublishers
+	Pace       time.Duration // between two events of a publisher
 }
 
 func beChild() (int, bool) {
@@ -72,6 +78,8 @@ func (s *spec) open() (*kv.Store, error) {
 		return pebble.Open(s.Path, &pebble.Options{MemTableSize: pebble.MinMemTableSize})
 	case "bolt":
 		return bolt.Open(filepath.Join(s.Path, "store.db"), nil)
+	case "tikv": // the path is a prefix
+		return tikv.Open(context.Background(), s.PD, &tikv.Options{Prefix: s.Path, Options: kv.Options{TxnLifetime: s.Lifetime}})
 	}
 	return nil, fmt.Errorf("no driver %q", s.Driver)
 }

@@ -47,6 +47,7 @@ func harness(fresh func(t testing.TB) place) kvtest.Harness {
 			return open(t, at.(place), o)
 		},
 		Remote: true,
+		Caps:   kvtest.Caps{Shared: true},
 	}
 }
 
