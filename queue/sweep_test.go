@@ -8,6 +8,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/tito-db/tito-go/kv"
+	"github.com/tito-db/tito-go/kv/tikv/tikvtest"
 	"github.com/tito-db/tito-go/kvtest"
 	"github.com/tito-db/tito-go/queue"
 )
@@ -54,8 +55,8 @@ func TestSweep(t *testing.T) {
 }
 
 // TestSweepDrivers is TestSweep with fewer combinations on every driver, with
-// every sixth call where each commit waits for a disk or a network. A driver's
-// store serves for all of a sweep.
+// every sixth call where each commit waits for a disk, and every fortieth where
+// each call waits for a network. A driver's store serves for all of a sweep.
 func TestSweepDrivers(t *testing.T) {
 	queue.Stores(t, func(t *testing.T, open queue.OpenStore) {
 		for k, kind := range []string{"plain", "txbatch"} {
@@ -66,7 +67,12 @@ func TestSweepDrivers(t *testing.T) {
 				t.Run(kind+"/"+sweep.name, func(t *testing.T) {
 					e := newEngine(t, open)
 					stride := 1
-					if !e.driver.Info().NoSync {
+					switch info := e.driver.Info(); {
+					case info.Shared && sweep.crash && queue.Servers.Cluster(t).Kind() == tikvtest.Model:
+						t.Skip("in the client library's model, locks of a commit that was given up stay for more than 20 s")
+					case info.Shared:
+						stride = 40
+					case !info.NoSync:
 						stride = 6
 					}
 					rule := sweep.rule
