@@ -31,7 +31,8 @@
 // acknowledgement, by rule; its Sweep tries a program with each of its driver
 // calls going wrong in turn. The suite does so with every driver, ends stores'
 // lives by Harness.Reopen and Harness.Crash while clients commit, and compares
-// what is left with what was acknowledged. [Kill] does that to whole processes.
+// what is left with what was acknowledged. [Kill] does that to whole processes,
+// and [Disturb] does while a store's servers are in trouble.
 //
 // # Costs
 //

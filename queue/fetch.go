@@ -13,6 +13,7 @@ import (
 const (
 	maxFetch    = 1024 // events
 	laneFetches = 128  // of one lane, for handlers of single events
+	fetchPiece  = 256  // events in one batch get, between which their size is looked at
 )
 
 // laneShare is how many events a lane may hold: so few that all executors find
@@ -136,12 +137,27 @@ func (w *Worker) fetchLanes(ctx context.Context, lanes []wanted) error {
 	if len(keys) == 0 {
 		return nil
 	}
-	var rows [][]byte
+	w.mu.Lock()
+	room := maxInFlightBytes - w.bytes
+	w.mu.Unlock()
+	rows := make([][]byte, 0, len(keys))
 	var version kv.Version
-	err := w.q.store.View(ctx, func(tx *kv.Txn) (err error) {
+	err := w.q.store.View(ctx, func(tx *kv.Txn) error {
 		version = tx.ReadVersion()
-		rows, err = tx.BatchGet(ctx, keys)
-		return err
+		for piece := range slices.Chunk(keys, fetchPiece) {
+			got, err := tx.BatchGet(ctx, piece)
+			if err != nil {
+				return err
+			}
+			rows = append(rows, got...)
+			for _, row := range got {
+				room -= len(row)
+			}
+			if room <= 0 {
+				break // the others' turn comes when these are done
+			}
+		}
+		return nil
 	})
 	if err != nil {
 		return fmt.Errorf("queue: fetching events: %w", err)
@@ -157,6 +173,9 @@ func (w *Worker) fetchLanes(ctx context.Context, lanes []wanted) error {
 		if l.n == 0 {
 			continue
 		}
+		if len(rows) == 0 { // reading has stopped
+			break
+		}
 		if checks {
 			cp, err := w.keys.checkpoints.of(l.partition, rows[0])
 			if err != nil {
@@ -164,13 +183,14 @@ func (w *Worker) fetchLanes(ctx context.Context, lanes []wanted) error {
 			}
 			rows = rows[1:]
 			if cp.owner != l.token {
-				rows = rows[l.n:]
+				rows = rows[min(l.n, len(rows)):]
 				w.mu.Lock()
 				l.lost = true
 				w.mu.Unlock()
 				continue
 			}
 		}
+		l.n = min(l.n, len(rows))
 		events := make([]*Event, l.n)
 		size := 0
 		for i := range events {

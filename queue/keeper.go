@@ -130,7 +130,7 @@ func (k *keeper) next() []*change {
 		c.lane.dirty = false
 	}
 	for _, l := range k.dirty {
-		if l.dirty && !l.lost && l.token != (token{}) { // or it was set back meanwhile
+		if l.dirty && !l.lost {
 			changes = append(changes, k.w.change(l))
 		}
 		l.dirty = false

@@ -45,7 +45,7 @@ func (b *bench) take(w *Worker) *job {
 		w.rest(w.ready.pop())
 	}
 	w.mu.Unlock()
-	if w.fetch.len() > 0 {
+	if w.fetch.len() > 0 && w.ready.len() == 0 {
 		lanes := w.nextFetch(b.Context())
 		require.NoError(b, w.fetchLanes(b.Context(), lanes))
 		for _, l := range lanes {
@@ -482,6 +482,74 @@ func TestCreateAtTheSameTime(t *testing.T) {
 				require.Equal(t, got, again)
 				return max(calls, 3)
 			})
+		}
+	})
+}
+
+// A fetch stops reading when it has as much as a worker may hold, and the rest
+// comes later.
+func TestFetchBytes(t *testing.T) {
+	b := newBench(t, MemoryStore)
+	b.fresh()
+	const total, size = 1000, 100 << 10
+	payload := string(make([]byte, size))
+	for i := range total {
+		b.publish(fmt.Sprint(i), payload)
+	}
+	for range total {
+		if b.move(b.sequencer(), allShards).rows == 0 {
+			break
+		}
+	}
+	w := b.worker(b.q, Subscription{TxBatchHandler: func(context.Context, *kv.Txn, []*Event) error { return nil }, MaxInFlight: total})
+	done := 0
+	for done < total {
+		j := b.take(w)
+		require.NotNil(t, j)
+		require.LessOrEqual(t, w.bytes, maxInFlightBytes+fetchPiece*(size+1024))
+		for _, p := range j.parts {
+			done += len(p.events)
+		}
+		j.done(j.parts)
+		j.rest()
+	}
+}
+
+// A transaction for an event changes nothing if another worker has the partition,
+// although that has done nothing there yet, or if the partition stands elsewhere
+// than its worker thinks. The handler does not even run.
+func TestInvariant8LostTransaction(t *testing.T) {
+	Stores(t, func(t *testing.T, open OpenStore) {
+		b := newBench(t, open)
+		for name, change := range map[string]func(cp *checkpoint){
+			"taken":    func(cp *checkpoint) { cp.owner = newToken(memberID{9}) },
+			"released": func(cp *checkpoint) { cp.owner = token{} },
+			"ahead":    func(cp *checkpoint) { cp.floor = 1 },
+			"behind":   func(cp *checkpoint) { cp.floor = 0 },
+		} {
+			b.fresh()
+			b.publish("k", "1", "2", "3", "4")
+			b.move(b.sequencer(), allShards)
+			w := b.worker(b.queue(), Subscription{TxHandler: func(context.Context, *kv.Txn, *Event) error {
+				require.Fail(t, "the handler ran", name)
+				return nil
+			}})
+			j := b.take(w)
+			l := j.parts[0].lane
+			events := j.parts[0].events[:3]
+			if name == "behind" { // it thinks that 1 is done
+				events = events[1:]
+			}
+			cp := b.stored("k")
+			change(&cp)
+			require.NoError(t, b.store.Update(t.Context(), func(tx *kv.Txn) error {
+				return w.keys.checkpoints.write(tx, l.partition, &cp)
+			}))
+			before := b.dump()
+			result, err := j.handTx([]part{{j.parts[0].turn, events}})
+			require.Equal(t, handLost, result, "%s: %v", name, err)
+			require.True(t, l.lost)
+			require.Equal(t, before, b.dump())
 		}
 	})
 }

@@ -37,7 +37,10 @@ type scenario struct {
 	tried   map[string]int      // event: how often it was handed to a handler alone
 	current map[string]bool     // keys of which an event is being handled
 	broken  []string            // what handlers saw that may not be
-	restart int                 // workers that were replaced
+	// survives: a worker that has begun goes on, whatever happens to the store.
+	survives bool
+
+	restart int // workers that were replaced
 }
 
 func newScenario(t testing.TB, e *engine, kind, prefix string) *scenario {
@@ -282,6 +285,9 @@ func (s *scenario) life(p *process, rounds [][]string, dead func() bool) {
 		}
 		require.Error(s, err, "a worker ended that was not told to")
 		s.tolerate(err)
+		if s.survives {
+			require.Empty(s, s.current, "a worker has ended, which should have tried again: %v", err)
+		}
 		s.restart++
 		require.Less(s, s.restart, 10, "workers end again and again: %v", err)
 	}

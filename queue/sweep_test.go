@@ -1,6 +1,7 @@
 package queue_test
 
 import (
+	"errors"
 	"fmt"
 	"testing"
 	"testing/synctest"
@@ -13,13 +14,15 @@ import (
 	"github.com/tito-db/tito-go/queue"
 )
 
-// sweeps are the ways in which each driver call goes wrong.
-var sweeps = []struct {
+// sweep is a way in which each driver call goes wrong.
+type sweep struct {
 	name   string
 	rule   kvtest.Rule
 	shared bool // several processes have the store open, and it recovers
 	crash  bool // the process is dead from that call on
-}{
+}
+
+var sweeps = []sweep{
 	{"unavailable", kvtest.Rule{Err: kv.ErrUnavailable}, false, false},
 	{"unavailable_shared", kvtest.Rule{Err: kv.ErrUnavailable}, true, false},
 	{"failed", kvtest.Rule{Err: errFault}, false, false},
@@ -44,7 +47,7 @@ func TestSweep(t *testing.T) {
 					for fault := range faults.Sweep(sweep.rule) {
 						e := newEngine(t, queue.MemoryStore)
 						e.shared = sweep.shared
-						sweepOnce(t, e, kind, "", &faults, fault, sweep.crash)
+						sweepOnce(t, e, kind, "", &faults, fault, sweep)
 						swept++
 					}
 					require.Greater(t, swept, 10)
@@ -54,9 +57,9 @@ func TestSweep(t *testing.T) {
 	}
 }
 
-// TestSweepDrivers is TestSweep with fewer combinations on every driver, with
-// every sixth call where each commit waits for a disk, and every fortieth where
-// each call waits for a network. A driver's store serves for all of a sweep.
+// TestSweepDrivers is TestSweep on every driver, with fewer combinations and not
+// with every call, the fewest where each commit waits for a disk or a network. A
+// driver's store serves for all of a sweep.
 func TestSweepDrivers(t *testing.T) {
 	queue.Stores(t, func(t *testing.T, open queue.OpenStore) {
 		for k, kind := range []string{"plain", "txbatch"} {
@@ -66,20 +69,20 @@ func TestSweepDrivers(t *testing.T) {
 				}
 				t.Run(kind+"/"+sweep.name, func(t *testing.T) {
 					e := newEngine(t, open)
-					stride := 1
+					stride := 4
 					switch info := e.driver.Info(); {
 					case info.Shared && sweep.crash && queue.Servers.Cluster(t).Kind() == tikvtest.Model:
 						t.Skip("in the client library's model, locks of a commit that was given up stay for more than 20 s")
 					case info.Shared:
 						stride = 40
 					case !info.NoSync:
-						stride = 6
+						stride = 16
 					}
 					rule := sweep.rule
 					for rule.Skip = k; ; rule.Skip += stride {
 						var faults kvtest.Faulty
 						for fault := range faults.Sweep(rule) {
-							sweepOnce(t, e, kind, fmt.Sprint(rule.Skip, "/"), &faults, fault, sweep.crash)
+							sweepOnce(t, e, kind, fmt.Sprint(rule.Skip, "/"), &faults, fault, sweep)
 							if fault.Hits() == 0 {
 								require.Greater(t, rule.Skip, 30)
 								return
@@ -93,8 +96,10 @@ func TestSweepDrivers(t *testing.T) {
 	})
 }
 
-func sweepOnce(t testing.TB, e *engine, kind, prefix string, faults *kvtest.Faulty, fault *kvtest.Fault, crash bool) {
+func sweepOnce(t testing.TB, e *engine, kind, prefix string, faults *kvtest.Faulty, fault *kvtest.Fault, sweep sweep) {
+	crash := sweep.crash
 	s := newScenario(t, e, kind, prefix)
+	s.survives = !crash && (sweep.shared || !errors.Is(sweep.rule.Err, kv.ErrUnavailable))
 	defer func() {
 		if t.Failed() {
 			t.Logf("fault %v", fault)

@@ -55,7 +55,7 @@ type laneKeys struct {
 	dead        []byte // prefix of the dead letters
 }
 
-// maxInFlightBytes bounds what lanes hold, short of one fetch.
+// maxInFlightBytes bounds what lanes hold, short of one batch get.
 const maxInFlightBytes = 64 << 20
 
 // Subscribe checks a subscription and returns its worker, which does nothing

@@ -16,23 +16,22 @@ import (
 	"strings"
 	"time"
 
+	"github.com/tito-db/tito-go/kv"
 	"github.com/tito-db/tito-go/kv/memory"
 	"github.com/tito-db/tito-go/tito"
 )
 
 func main() {
-	if err := run(context.Background(), os.Stdout); err != nil {
+	store, err := memory.Open(nil)
+	if err == nil {
+		err = errors.Join(run(context.Background(), store, os.Stdout), store.Close())
+	}
+	if err != nil {
 		log.Fatal(err)
 	}
 }
 
-func run(ctx context.Context, out io.Writer) (err error) {
-	store, err := memory.Open(nil)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, store.Close()) }()
-
+func run(ctx context.Context, store *kv.Store, out io.Writer) error {
 	db, err := tito.Open(ctx, store, nil, authors, tags, posts)
 	if err != nil {
 		return err

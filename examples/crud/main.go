@@ -13,6 +13,7 @@ import (
 	"log"
 	"os"
 
+	"github.com/tito-db/tito-go/kv"
 	"github.com/tito-db/tito-go/kv/memory"
 	"github.com/tito-db/tito-go/tito"
 )
@@ -41,19 +42,17 @@ var (
 )
 
 func main() {
-	if err := run(context.Background(), os.Stdout); err != nil {
+	// The store. Any other driver takes memory's place in this line alone.
+	store, err := memory.Open(nil)
+	if err == nil {
+		err = errors.Join(run(context.Background(), store, os.Stdout), store.Close())
+	}
+	if err != nil {
 		log.Fatal(err)
 	}
 }
 
-func run(ctx context.Context, out io.Writer) (err error) {
-	// The store. Any other driver takes memory's place in this line alone.
-	store, err := memory.Open(nil)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, store.Close()) }()
-
+func run(ctx context.Context, store *kv.Store, out io.Writer) error {
 	// The database: the store with the tables that the program uses.
 	db, err := tito.Open(ctx, store, nil, users)
 	if err != nil {

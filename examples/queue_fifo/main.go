@@ -30,17 +30,16 @@ func main() {
 	// they finish.
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	if err := run(ctx, os.Stdout); err != nil {
+	store, err := memory.Open(nil)
+	if err == nil {
+		err = errors.Join(run(ctx, store, os.Stdout), store.Close())
+	}
+	if err != nil {
 		log.Fatal(err)
 	}
 }
 
-func run(ctx context.Context, out io.Writer) (err error) {
-	store, err := memory.Open(nil)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, store.Close()) }()
+func run(ctx context.Context, store *kv.Store, out io.Writer) error {
 	db, err := tito.Open(ctx, store, nil, orders, histories, lines)
 	if err != nil {
 		return err

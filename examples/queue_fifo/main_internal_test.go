@@ -11,8 +11,22 @@ import (
 
 	"github.com/tito-db/tito-go/kv"
 	"github.com/tito-db/tito-go/kv/memory"
+	"github.com/tito-db/tito-go/kv/tikv/tikvtest"
 	"github.com/tito-db/tito-go/tito"
 )
+
+var servers tikvtest.Servers
+
+func TestMain(m *testing.M) { os.Exit(servers.Tests(m).Run()) }
+
+func memoryStore(t *testing.T) *kv.Store {
+	store, err := memory.Open(nil)
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, store.Close()) })
+	return store
+}
+
+func tikvStore(t *testing.T) *kv.Store { return servers.Open(t, nil) }
 
 func output(t *testing.T) string {
 	want, err := os.ReadFile("testdata/output.txt")
@@ -21,10 +35,14 @@ func output(t *testing.T) string {
 }
 
 func TestOutput(t *testing.T) {
-	for range 5 { // whatever the goroutines do
-		var out strings.Builder
-		require.NoError(t, run(t.Context(), &out))
-		require.Equal(t, output(t), out.String())
+	for name, open := range map[string]func(t *testing.T) *kv.Store{"memory": memoryStore, "tikv": tikvStore} {
+		t.Run(name, func(t *testing.T) {
+			for range 5 { // whatever the goroutines do
+				var out strings.Builder
+				require.NoError(t, run(t.Context(), open(t), &out))
+				require.Equal(t, output(t), out.String())
+			}
+		})
 	}
 }
 
@@ -32,7 +50,7 @@ func TestOutput(t *testing.T) {
 func TestInterruptedAtOnce(t *testing.T) {
 	ctx, stop := context.WithCancel(t.Context())
 	var out strings.Builder
-	require.NoError(t, run(ctx, writer(func(b []byte) (int, error) {
+	require.NoError(t, run(ctx, memoryStore(t), writer(func(b []byte) (int, error) {
 		stop()
 		return out.Write(b)
 	})))

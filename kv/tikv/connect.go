@@ -21,8 +21,7 @@ import (
 	"github.com/tito-db/tito-go/kv/tikv/internal/engine"
 )
 
-// connection is a client, of which nothing depends on the library's
-// process-wide configuration but its defaults.
+// connection is a client.
 type connection struct {
 	store *tikv.KVStore
 	end   context.CancelFunc // of the work that the connections do by themselves
@@ -52,6 +51,11 @@ func connect(ctx context.Context, addrs []string, o *Options) (*connection, erro
 		return nil, fmt.Errorf("%w: TLS: %w", kv.ErrOptions, err)
 	}
 
+	if o.TLS != nil {
+		// The library asks a server that it has lost whether it lives over a
+		// connection of its own, which knows the process-wide configuration only.
+		config.UpdateGlobal(func(c *config.Config) { c.Security = security })
+	}
 	life, end := context.WithCancel(context.WithoutCancel(ctx))
 	opened := context.AfterFunc(ctx, end)
 	points, err := newSafePoints(life, addrs, tlsConfig)

@@ -59,11 +59,6 @@ func TestRequests(t *testing.T) {
 	prefix := c.Prefix(t)
 	s, err := c.OpenAt(t.Context(), prefix, nil)
 	require.NoError(t, err)
-	defer func() { require.NoError(t, s.Close()) }()
-	by := newByHand(t, s, prefix+"\x01")
-	counted := &rpcs{Oracle: by.client.GetOracle(), counts: map[string]int{}}
-	by.client.SetOracle(counted)
-
 	const pairs = 1000
 	var keys [][]byte
 	require.NoError(t, s.Update(t.Context(), func(tx *kv.Txn) error {
@@ -75,6 +70,14 @@ func TestRequests(t *testing.T) {
 		}
 		return nil
 	}))
+	require.NoError(t, s.Close()) // and with it, what the commit has left to do
+	s, err = c.OpenAt(t.Context(), prefix, nil)
+	require.NoError(t, err)
+	defer func() { require.NoError(t, s.Close()) }()
+	by := newByHand(t, s, prefix+"\x01")
+	counted := &rpcs{Oracle: by.client.GetOracle(), counts: map[string]int{}}
+	by.client.SetOracle(counted)
+
 	writes := func(n int) []kv.Write {
 		var w []kv.Write
 		for i := range n {

@@ -14,7 +14,9 @@
 // what PD says, so the addresses that the servers advertise have to be reachable
 // from the client. A store keeps some connections to each server and is meant
 // to live as long as the process: open one for each prefix. It recovers by
-// itself when servers go and come back.
+// itself when servers go and come back: within a second or two as a rule, and
+// within 30 s if TiKV and PD were away together, because the library then asks
+// PD no more often.
 //
 // Servers and clients talk in the clear unless Options.TLS is set. Whoever can
 // reach a cluster can read and write all of it: TiKV knows no users.
@@ -34,10 +36,12 @@
 //
 // They are kv's. Transactions are TiKV's optimistic ones: they read at one
 // timestamp of PD's, lock nothing until they commit, and the first committer
-// wins. kv.Txn.Lock costs no request; it goes along with the commit. A commit
-// that is acknowledged is on the disks of a majority of the replicas, whichever
-// of kv's durabilities is chosen, and is seen by every transaction that begins
-// afterwards, in whatever process.
+// wins. One is refused, too, where it meets the lock of a later transaction that
+// is about to commit, though that may fail in the end. kv.Txn.Lock costs no
+// request; it goes along with the commit. A commit that is acknowledged is on
+// the disks of a majority of the replicas, whichever of kv's durabilities is
+// chosen, and is seen by every transaction that begins afterwards, in whatever
+// process.
 //
 // A transaction cannot commit later than 2 s past its lifetime, by PD's clock,
 // even if its process is stopped in the middle of the commit and goes on an hour
@@ -89,8 +93,10 @@
 // # The client library
 //
 // The driver stands on github.com/tikv/client-go, and needs no more of its
-// process-wide configuration than the defaults. A program that uses the library
-// itself must leave AsyncCommit.SafeWindow and the lock TTL as they are. The
+// process-wide configuration than the defaults, except for TLS: Open sets the
+// library's Security, so that the stores of one process use the same files. A
+// program that uses the library itself must leave AsyncCommit.SafeWindow and the
+// lock TTL as they are. The
 // library has one logger for the whole process; the first Open replaces it, so
 // that it is quiet, and its lines go to the Logger of every store that is open.
 //

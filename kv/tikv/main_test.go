@@ -35,6 +35,7 @@ const (
 	onePhase  ability = iota // commit in one phase
 	processes                // serve several processes
 	mortal                   // be killed and paused, where a test has its own
+	forgiving                // answer again after they did not
 )
 
 // lacks is what each kind of servers cannot do, and why. Everything else is the
@@ -43,6 +44,7 @@ var lacks = map[tikvtest.Kind]map[ability]string{
 	tikvtest.Model: {
 		onePhase:  "the client library's model always commits in two phases",
 		processes: "a model of a cluster lives in one process",
+		forgiving: "the client library asks a server that it has given up whether it lives, by a connection that a model has not",
 		mortal:    "a model has no servers that could be killed or paused",
 	},
 	tikvtest.Standin: {},

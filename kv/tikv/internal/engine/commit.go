@@ -57,23 +57,39 @@ func (t *txn) commit(ctx context.Context) (kv.Version, error) {
 	return kv.Version(info.CommitTS), nil
 }
 
-// refused is err, of the client's commit, as callers get it.
+// refused is err, of the client's commit, as callers get it. Locks of a commit
+// that has failed are removed before it returns, since until then they would
+// make others conflict with it, and the caller's next try among them.
 func (t *txn) refused(ctx context.Context, err error) error {
 	sent, conflict := t.via.outcome()
-	if conflict && errors.Is(err, tikverr.ErrResultUndetermined) {
-		// The client leaves everything as it is where it does not know better, and
-		// whoever comes next would wait for the locks to expire.
-		t.d.background.Go(t.cleanUp)
+	if conflict {
+		removed := make(chan struct{})
+		t.d.background.Go(func() {
+			defer close(removed)
+			t.cleanUp(errors.Is(err, tikverr.ErrResultUndetermined))
+		})
+		timer := time.NewTimer(cleanUpTime)
+		defer timer.Stop()
+		select {
+		case <-removed:
+		case <-timer.C:
+		case <-ctx.Done():
+		}
 	}
 	return commitError(ctx, err, sent, conflict)
 }
 
-// cleanUp removes the locks of a commit that has failed.
-func (t *txn) cleanUp() {
+// cleanUpTime bounds how long a failed commit waits for its locks to be removed.
+const cleanUpTime = time.Second
+
+// cleanUp returns when the locks of a failed commit are gone. The client removes
+// them by itself, unless it thinks that they may have been committed.
+func (t *txn) cleanUp(left bool) {
 	c := transaction.TxnProbe{KVTxn: t.kv}.GetCommitter()
-	if !c.IsOnePC() { // else there are none
-		_ = c.CleanupMutations(t.d.store.Ctx()) // they expire
+	if left && !c.IsOnePC() {
+		_ = c.CleanupMutations(t.d.store.Ctx()) // else they expire
 	}
+	c.WaitCleanup()
 }
 
 // committer is the client as the commit of one transaction sees it. It keeps
