@@ -141,16 +141,6 @@ func (c *child) kill() (lines []string) {
 	return lines
 }
 
-// stop asks the process to end well, and waits for that.
-func (c *child) stop() (lines []string) {
-	require.NoError(c.t, c.in.Close())
-	for text, ok := c.line(); ok; text, ok = c.line() {
-		lines = append(lines, text)
-	}
-	require.NoError(c.t, c.Wait())
-	return lines
-}
-
 // untilStopped is a context that ends when the parent closes the process's input.
 func untilStopped() (context.Context, context.CancelFunc) {
 	ctx, cancel := context.WithCancel(context.Background())

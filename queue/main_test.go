@@ -6,17 +6,14 @@ import (
 
 	"go.uber.org/goleak"
 
-	"github.com/tito-db/tito-go/kv/tikv/tikvtest"
+	"github.com/tito-db/tito-go/queue"
 )
-
-// servers are where stores in TiKV are.
-var servers tikvtest.Servers
 
 func TestMain(m *testing.M) {
 	if code, ok := beChild(); ok {
 		os.Exit(code)
 	}
-	goleak.VerifyTestMain(servers.Tests(m), leaves...)
+	goleak.VerifyTestMain(queue.Servers.Tests(m), leaves...)
 }
 
 // leaves is what goes on for some seconds after the end of its owner.

@@ -59,7 +59,7 @@ func TestProcesses(t *testing.T) {
 		f.run()
 	})
 	t.Run("tikv", func(t *testing.T) {
-		cluster := servers.Cluster(t)
+		cluster := queue.Servers.Cluster(t)
 		prefix := cluster.Prefix(t)
 		o := tikv.Options{Options: kv.Options{TxnLifetime: procLifetime}}
 		store, err := cluster.OpenAt(t.Context(), prefix, &o)

@@ -10,6 +10,8 @@ import (
 	"github.com/tito-db/tito-go/kv/bolt"
 	"github.com/tito-db/tito-go/kv/memory"
 	"github.com/tito-db/tito-go/kv/pebble"
+	"github.com/tito-db/tito-go/kv/tikv"
+	"github.com/tito-db/tito-go/kv/tikv/tikvtest"
 )
 
 // OpenStore opens an empty store, closed at the end of t.
@@ -24,6 +26,7 @@ var drivers = []struct {
 	{"memory", MemoryStore},
 	{"pebble", pebbleStore},
 	{"bolt", boltStore},
+	{"tikv", tikvStore},
 }
 
 // Stores runs fn as a subtest for each driver.
@@ -74,4 +77,16 @@ func boltStore(t testing.TB, o *kv.Options) *kv.Store {
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, s.Close()) })
 	return s
+}
+
+// Servers are where stores in TiKV are.
+var Servers tikvtest.Servers
+
+func tikvStore(t testing.TB, o *kv.Options) *kv.Store {
+	t.Helper()
+	var all tikv.Options
+	if o != nil {
+		all.Options = *o
+	}
+	return Servers.Open(t, &all)
 }

@@ -206,7 +206,7 @@ func countInOrder(ctx context.Context, tx *kv.Txn, group string, ev *queue.Event
 	}
 	if n != last+1 {
 		wrong, err := readNumber(ctx, tx, "wrong/"+group)
-		if err = errors.Join(err, setNumber(tx, "wrong/"+group, wrong+1)); err != nil {
+		if err := errors.Join(err, setNumber(tx, "wrong/"+group, wrong+1)); err != nil {
 			return err
 		}
 	}
