@@ -14,7 +14,7 @@ import (
 )
 
 var (
-	chaosRuns = flag.Int("chaos", 20, "how many random stories TestChaos tells")
+	chaosRuns = flag.Int("chaos", 8, "how many random stories TestChaos tells")
 	seed      = flag.Uint64("seed", 0, "the seed of what is random; 0 draws one")
 )
 

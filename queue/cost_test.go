@@ -26,7 +26,7 @@ func idle(t *testing.T, members, partitions int) (calls kvtest.Counts) {
 		for topic := range idleTopics {
 			c.publish(fmt.Sprint("topic", topic))
 		}
-		c.wait(10 * time.Minute) // members know each other, and the inboxes' hints have been checked
+		c.wait(2 * time.Minute) // members know each other, and the inboxes' hints have been checked
 		p := c.procs[0]
 		calls = p.calls.Measure(func() { c.wait(time.Minute) })
 	})

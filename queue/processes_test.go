@@ -48,7 +48,7 @@ func TestProcesses(t *testing.T) {
 		}}})
 		require.NoError(t, err)
 		defer store.Close()
-		f := newFleet(t, store, spec{Pace: 5 * time.Millisecond})
+		f := newFleet(t, store, spec{Pace: 20 * time.Millisecond})
 		f.start = func(s spec) participant {
 			return inside(f.trail, s, func(wrap func(kv.Driver) kv.Driver) *kv.Store {
 				store, err := kv.NewStore(connection{driver}, &kv.Options{Wrap: wrap})
