@@ -89,7 +89,7 @@ func TestTransfersUnderKills(t *testing.T) {
 		require.NoError(t, err)
 		acknowledged, unknown := int(m.acknowledged.Load()), m.unknown
 		require.GreaterOrEqual(t, done, acknowledged, "an acknowledged transfer is lost")
-		require.LessOrEqual(t, done, acknowledged+unknown, "a refused transfer has happened")
+		require.LessOrEqual(t, done, acknowledged+unknown, "a transfer that was not sent has happened")
 		t.Logf("worker %d: %d acknowledged, %d unknown, %d done", i, acknowledged, unknown, done)
 	}
 	t.Logf("%d snapshots", snapshots.Load())
@@ -103,7 +103,7 @@ type mover struct {
 	random       *rand.Rand
 	counter      string // key of its own, which counts
 	acknowledged atomic.Int64
-	unknown      int // transfers that may or may not have happened
+	unknown      int // commits that failed: they may have happened all the same
 }
 
 func (m *mover) run(ctx context.Context) {
@@ -111,8 +111,10 @@ func (m *mover) run(ctx context.Context) {
 		switch err := m.transfer(); {
 		case err == nil:
 			m.acknowledged.Add(1)
-		case errors.Is(err, errNotSent) || tikverr.IsErrWriteConflict(err):
+		case errors.Is(err, errNotSent):
 		default:
+			// A conflict too: the client reports one as well when a prewrite whose
+			// answer was lost has committed, and others have written the keys since.
 			m.unknown++
 		}
 	}
