@@ -45,6 +45,7 @@ func (e *engine) process(t testing.TB, faults *kvtest.Faulty) *process {
 	}})
 	require.NoError(t, err)
 	p.store = store
+	t.Cleanup(func() { _ = store.Close() }) // if the test fails before end: its workers end before the engine does
 	return p
 }
 

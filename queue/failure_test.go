@@ -506,3 +506,36 @@ func TestFailurePoisonKills(t *testing.T) {
 		}))
 	})
 }
+
+// The same when the process dies instead of giving back its partitions.
+func TestFailureAttemptsOutliveProcess(t *testing.T) {
+	eachKind(t, func(b *bubble, kind string) {
+		e := newEngine(b, queue.MemoryStore)
+		s := each(kind, func(_ context.Context, ev *queue.Event) error {
+			b.note(ev)
+			return queue.RetryAfter(10*time.Second, errHandler)
+		})
+		s.MaxAttempts = 3
+		for life := range 4 {
+			var faults kvtest.Faulty
+			p := e.process(b, &faults)
+			q, err := queue.Open(p.store, nil)
+			require.NoError(b, err)
+			if life == 0 {
+				publish(b, p.store, q, queue.Message{Topic: "topic", Key: "k", Payload: []byte("bad")})
+			}
+			stop := b.runOn(q, s)
+			b.pass(7 * time.Second)
+			faults.Inject(kvtest.Rule{Every: true, Err: kv.ErrClosed})
+			_ = stop() // what a dead process says does not matter
+			p.end(b)
+		}
+		require.Equal(b, "bad/1 bad/2 bad/3", b.handled())
+		require.GreaterOrEqual(b, b.saw[1].at-b.saw[0].at, 10*time.Second-time.Millisecond)
+		require.GreaterOrEqual(b, b.saw[2].at-b.saw[1].at, 10*time.Second-time.Millisecond)
+		q, err := queue.Open(e.store, nil)
+		require.NoError(b, err)
+		b.store, b.q = e.store, q
+		require.Len(b, b.letters(), 1)
+	})
+}

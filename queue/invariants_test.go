@@ -55,7 +55,7 @@ func lag(t testing.TB, e *engine, topic, group string) uint64 {
 }
 
 func quick() *queue.Options {
-	return &queue.Options{Partitions: 16, MinPoll: time.Millisecond, MaxPoll: 4 * time.Millisecond}
+	return &queue.Options{Partitions: 16, MinPoll: time.Millisecond, MaxPoll: 4 * time.Millisecond, MemberTTL: 200 * time.Millisecond}
 }
 
 // An event exists if and only if its transaction committed: not if that was

@@ -553,3 +553,25 @@ func TestInvariant8LostTransaction(t *testing.T) {
 		}
 	})
 }
+
+// A claim begins with the floor that is stored then, not with the one that the
+// worker has read before.
+func TestClaimFloor(t *testing.T) {
+	Stores(t, func(t *testing.T, open OpenStore) {
+		b := newBench(t, open)
+		b.fresh()
+		b.publish("k", "1", "2", "3")
+		b.move(b.sequencer(), allShards)
+		w := b.worker(b.queue(), Subscription{TxHandler: b.effect})
+		require.NoError(t, w.load(t.Context()))
+		j := b.take(b.worker(b.queue(), Subscription{TxHandler: b.effect}))
+		result, err := j.handTx(j.one())
+		require.Equal(t, handDone, result, err)
+		lanes := w.nextFetch(t.Context())
+		require.NoError(t, w.fetchLanes(t.Context(), lanes))
+		l := &w.lanes[b.partition("k")]
+		require.EqualValues(t, 1, l.done)
+		require.EqualValues(t, 2, l.events[0].Seq)
+		require.Len(t, l.events, 2)
+	})
+}

@@ -2,6 +2,7 @@
 //
 //	apt-cache dumpavail | go run ./examples/packages -store pebble:packages.db -
 //	go run ./examples/packages -store pebble:packages.db query section=games 'size>=100000000'
+//	go run ./examples/packages -store tikv:127.0.0.1:2379 # PD of a cluster; make tikvcluster starts one
 //
 // Read model.go first: what is stored, and its indexes. Then load.go and
 // query.go, and count.go for what -events does.

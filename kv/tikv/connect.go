@@ -93,7 +93,7 @@ func newClient(ctx context.Context, addrs []string, security config.Security, po
 	if err != nil {
 		return nil, err
 	}
-	codec := tikv.NewCodecPDClient(tikv.ModeTxn, util.InterceptedPDClient{Client: pdClient})
+	codec := tikv.NewCodecPDClient(tikv.ModeTxn, steady{util.InterceptedPDClient{Client: pdClient}, ctx})
 	servers := tikv.NewRPCClient(tikv.WithSecurity(security), tikv.WithCodec(codec.GetCodec()))
 	store, err := tikv.NewKVStore(fmt.Sprintf("tito-%d", pdClient.GetClusterID(ctx)), codec, points, servers)
 	if err != nil {

@@ -14,9 +14,7 @@
 // what PD says, so the addresses that the servers advertise have to be reachable
 // from the client. A store keeps some connections to each server and is meant
 // to live as long as the process: open one for each prefix. It recovers by
-// itself when servers go and come back: within a second or two as a rule, and
-// within 30 s if TiKV and PD were away together, because the library then asks
-// PD no more often.
+// itself when servers go and come back, within a few seconds as a rule.
 //
 // Servers and clients talk in the clear unless Options.TLS is set. Whoever can
 // reach a cluster can read and write all of it: TiKV knows no users.
@@ -113,7 +111,7 @@
 //
 // # Reading the source
 //
-// tikv.go and options.go are Open, connect.go makes a client, gc.go collects
-// garbage. The driver itself is internal/engine, internal/clientlog deals with
+// tikv.go and options.go are Open, connect.go and steady.go make a client, gc.go
+// collects garbage. The driver itself is internal/engine, internal/clientlog deals with
 // the library's logger, tikvtest is for tests of programs.
 package tikv

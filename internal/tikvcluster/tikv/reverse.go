@@ -14,7 +14,7 @@ import (
 // one before it tells the database the version to read at, and so returns what
 // is newest. It is asked for the same pairs forwards instead.
 func (d *door) reverse(ctx context.Context, req *kvrpcpb.ScanRequest) (*kvrpcpb.ScanResponse, error) {
-	forward := *req //nolint:govet // no copy of it is in use
+	forward := *req
 	forward.Reverse = false
 	forward.StartKey, forward.EndKey = d.past.last(req), req.GetStartKey()
 	forward.Limit = math.MaxInt32
