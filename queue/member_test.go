@@ -287,16 +287,19 @@ func TestRestartedWorker(t *testing.T) {
 			c.settled("a", "g")
 			// The first call gives back partitions, the second removes the row.
 			removal := first.faulty.Inject(kvtest.Rule{Call: kvtest.CallBegin, Skip: 1, Hold: true, Deaf: true})
+			first.faults = append(first.faults, removal)
 			run.stop()
 			<-removal.Reached()
 			other := first.work(plain, queue.Subscription{Topic: "a", Group: "h"})
-			c.wait(time.Millisecond)
+			c.wait(time.Second)
+			require.Empty(c, c.record.runsOf("a", "h"), "it waits, or its row would be removed")
 			removal.Lift()
 			require.NoError(c, run.end())
 			c.wait(time.Second)
 			require.Equal(c, 2, c.members())
 			run = first.work(plain, s)
 			c.wait(time.Second)
+			require.NotEmpty(c, c.record.runsOf("a", "h"))
 			require.NoError(c, other.end())
 			require.Equal(c, 2, c.members())
 			c.wait(settling)
@@ -305,6 +308,30 @@ func TestRestartedWorker(t *testing.T) {
 		require.Len(c, shares(c.settled("a", "g")), 2)
 		require.Zero(c, c.record.repeats())
 	})
+}
+
+// TestJoinerIsNotDead: what a process takes that has just joined is not taken
+// from it by one that has not seen it yet.
+func TestJoinerIsNotDead(t *testing.T) {
+	for range 20 { // the others may look at just this moment
+		inCluster(t, 32, func(c *cluster) {
+			s := queue.Subscription{Topic: "a", Group: "g", Concurrency: 32}
+			first, second := c.proc("1"), c.proc("2")
+			first.work(plain, s)
+			c.wait(settling)
+			c.record.hold("1")
+			c.record.hold("2")
+			second.work(plain, s)
+			c.wait(time.Millisecond)
+			c.publish("a")
+			c.wait(ttl)
+			require.Zero(c, c.record.repeats())
+			require.Equal(c, 32, c.record.held("1")+c.record.held("2"))
+			for _, term := range c.terms(first, "a", "g") {
+				require.Zero(c, term.Crashes)
+			}
+		})
+	}
 }
 
 // TestOwnTokenIsNoStranger: a worker that ends without giving its partitions back
