@@ -73,6 +73,9 @@ func (t *Txn) CommitVersion() Version { return t.commitVersion }
 // ReadOnly tells whether writes and locks fail with ErrReadOnly.
 func (t *Txn) ReadOnly() bool { return t.readOnly }
 
+// Store returns the store that the transaction belongs to.
+func (t *Txn) Store() *Store { return t.store }
+
 // Info describes the store, with the limits that this transaction's writes have.
 func (t *Txn) Info() Info { return t.store.info }
 

@@ -58,7 +58,8 @@
 // A handler's error or panic makes the event come again after a pause, while its
 // partition waits, so order is kept; see [Snooze], [RetryAfter], [Cancel]. After
 // MaxAttempts it is a [DeadLetter] and the partition goes on. An event that kills
-// its process is recognized, from the second time on, and ends the same way.
+// its process is found out when that has happened some times, by running those that
+// may have done it one by one, and ends the same way after MaxAttempts more.
 //
 // # Processes
 //

@@ -35,6 +35,10 @@ var (
 	// worker was told to stop and DrainTimeout had passed.
 	ErrDraining = errors.New("queue: worker is draining")
 
+	// ErrHandlerExited: a handler ended its goroutine instead of returning, and
+	// with it the worker.
+	ErrHandlerExited = errors.New("queue: handler ended its goroutine")
+
 	// ErrDied: the process that handled the event died. A dead letter records it.
 	ErrDied = errors.New("queue: process died while handling the event")
 )

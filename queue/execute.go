@@ -32,11 +32,20 @@ type part struct {
 	events []*Event
 }
 
-// execute runs jobs until the worker stops.
+// execute runs jobs until the worker stops. A handler that ends its goroutine
+// (runtime.Goexit; a test's FailNow) ends the worker with it: its lanes would be
+// held for ever.
 func (w *Worker) execute() {
+	returns := false
+	defer func() {
+		if !returns {
+			w.fail(ErrHandlerExited)
+		}
+	}()
 	for {
 		j := w.nextJob()
 		if j == nil {
+			returns = true
 			return
 		}
 		j.run()
@@ -324,7 +333,7 @@ type handResult uint8
 const (
 	handDone     handResult = iota
 	handFailed              // the handler failed, or its transaction for its sake
-	handConflict            // the transaction of several events conflicted
+	handConflict            // the transaction of several events conflicted, or was too large
 	handLost                // a partition has another owner
 	handStopped             // the worker ends
 	handStore               // the store failed, before or after the handler
@@ -340,7 +349,7 @@ func (j *job) hand(parts []part) (handResult, error) {
 		if j.w.s.BatchHandler != nil {
 			return j.w.s.BatchHandler(ctx, eventsOf(parts))
 		}
-		return j.w.s.Handler(ctx, parts[0].events[0])
+		return j.w.s.Handler(ctx, eventsOf(parts)[0])
 	})
 	switch {
 	case err == nil:
@@ -387,7 +396,7 @@ func (j *job) handTx(parts []part) (handResult, error) {
 				if w.s.TxBatchHandler != nil {
 					return w.s.TxBatchHandler(ctx, tx, eventsOf(parts))
 				}
-				return w.s.TxHandler(ctx, tx, parts[0].events[0])
+				return w.s.TxHandler(ctx, tx, eventsOf(parts)[0])
 			})
 			if handlerErr != nil {
 				return handlerErr
@@ -400,6 +409,10 @@ func (j *job) handTx(parts []part) (handResult, error) {
 			}
 			return nil
 		})
+		if handlerErr != nil && !errors.Is(err, handlerErr) {
+			handlerErr = nil // it was of an earlier try, after which no other could begin
+		}
+		unavailable := errors.Is(err, kv.ErrUnavailable) || errors.Is(err, kv.ErrClosed)
 		switch {
 		case err == nil || errors.Is(err, errDone):
 			return handDone, nil
@@ -409,10 +422,10 @@ func (j *job) handTx(parts []part) (handResult, error) {
 			return handStopped, err
 		case handlerErr == nil && errors.Is(err, kv.ErrCommitUnknown):
 			continue // the checkpoints tell
-		case errors.Is(err, kv.ErrConflict) && total > 1:
+		case total > 1 && (errors.Is(err, kv.ErrConflict) || errors.Is(err, kv.ErrTxnTooLarge)):
 			return handConflict, err
-		case !ran && !errors.Is(err, kv.ErrConflict), handlerErr == nil && (errors.Is(err, kv.ErrUnavailable) || errors.Is(err, kv.ErrClosed)):
-			return handStore, err
+		case !ran && !errors.Is(err, kv.ErrConflict), unavailable && (handlerErr == nil || w.q.store.Info().Shared):
+			return handStore, err // of which a handler that reads or writes may be the first to learn
 		}
 		return handFailed, err
 	}
@@ -451,13 +464,20 @@ func (j *job) check(tx *kv.Txn, parts []part, partitions []int) error {
 	return nil
 }
 
+// eventsOf makes what a handler gets: copies, for it may do with them as it likes,
+// and what is done next depends on the worker's own.
 func eventsOf(parts []part) []*Event {
-	if len(parts) == 1 {
-		return slices.Clone(parts[0].events)
-	}
-	var events []*Event
+	n := 0
 	for _, p := range parts {
-		events = append(events, p.events...)
+		n += len(p.events)
+	}
+	copies := make([]Event, 0, n)
+	events := make([]*Event, 0, n)
+	for _, p := range parts {
+		for _, ev := range p.events {
+			copies = append(copies, *ev)
+			events = append(events, &copies[len(copies)-1])
+		}
 	}
 	return events
 }

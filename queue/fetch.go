@@ -83,7 +83,7 @@ func (w *Worker) nextFetch(ctx context.Context) []wanted {
 			continue
 		}
 		budget := min(maxFetch, w.s.MaxInFlight-w.inFlight)
-		if budget < w.s.MaxInFlight/4 && budget < maxFetch {
+		if budget < w.s.MaxInFlight/4 && budget < maxFetch && w.ready.len() > 0 {
 			budget = 0 // a fetch for each event that is done would cost as much as many events' does
 		}
 		for budget > 0 && w.bytes < maxInFlightBytes && w.fetch.len() > 0 {

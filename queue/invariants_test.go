@@ -334,11 +334,17 @@ func TestInvariant9Drain(t *testing.T) {
 			require.NoError(b, stop())
 		})
 		require.Len(b, at, batches)
+		looked := 0
 		for i := 2; i < batches; i++ {
 			cost := at[i].Sub(at[i-1])
+			if cost.Cursors > 0 {
+				looked++ // the topic's goroutine has polled meanwhile, as it does once a second
+				continue
+			}
 			require.LessOrEqual(b, cost.Reads(), 3, "batch %d: %v", i, cost)
 			require.Equal(b, 1, cost.Commits, "batch %d: %v", i, cost)
 		}
+		require.LessOrEqual(b, looked, 1)
 		require.Less(b, total.Commits, batches+10)
 	})
 }

@@ -45,9 +45,9 @@ type Message struct {
 	UniqueFor time.Duration
 }
 
-// Event is a message in the log, as handlers get it. It belongs to the handler,
-// which must not change it if it keeps it beyond its return: a retry may get
-// the same one.
+// Event is a message in the log, as handlers get it. The Event belongs to the
+// handler, but its Headers and Payload must not be changed: a retry, or a dead
+// letter, has the same ones.
 type Event struct {
 	Topic     string
 	Partition int    // 0 to the topic's partitions - 1

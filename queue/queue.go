@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"log/slog"
 	"slices"
@@ -52,7 +53,9 @@ type Options struct {
 	Logger *slog.Logger
 }
 
-// Queue publishes to the topics of a store and runs workers on them. It is
+// Queue publishes to the topics of a store and runs workers on them. A process has
+// one for a store and Prefix: two that work for one group on an embedded store
+// take each other for dead. It is
 // safe for any number of goroutines, and holds nothing that has to be closed:
 // what runs, runs in Worker.Run. The store remains the caller's.
 type Queue struct {
@@ -124,13 +127,19 @@ func orDefault[V comparable](v *V, def V) {
 // call is written. An error of the store, kv.ErrTxnTooLarge for one, leaves tx
 // as kv says.
 func (q *Queue) Publish(ctx context.Context, tx *kv.Txn, messages ...Message) error {
+	if tx.Store() != q.store {
+		return fmt.Errorf("%w: the transaction is another store's", ErrOptions)
+	}
 	limits := tx.Info().Limits
 	for i := range messages {
 		if err := messages[i].check(limits); err != nil {
 			return err
 		}
 	}
-	if err := context.Cause(ctx); err != nil {
+	if err := ctx.Err(); err != nil {
+		if cause := context.Cause(ctx); !errors.Is(err, cause) {
+			err = fmt.Errorf("%w: %w", err, cause)
+		}
 		return fmt.Errorf("queue: publish: %w", err)
 	}
 	dropped, err := q.drop(ctx, tx, messages)

@@ -92,6 +92,37 @@ func (s *sequencer) move(ctx context.Context, which uint32, fromStart bool) (mov
 	return m, nil
 }
 
+// strays returns those of the shards in which, a bit for each, that have a row
+// below the hint. What it reads, tombstones most of all, can be much, so each shard
+// has a snapshot of its own, and nobody waits for a transaction that writes.
+func (s *sequencer) strays(ctx context.Context, which uint32) (uint32, error) {
+	var found uint32
+	for shard := range shards {
+		if which&(1<<shard) == 0 {
+			continue
+		}
+		err := s.store.View(ctx, func(tx *kv.Txn) error {
+			heads, err := readHeads(ctx, tx, s.keys, s.topic, s.partitions, 1<<shard)
+			if err != nil {
+				return err
+			}
+			prefix := append(s.keys.inboxTopic(s.topic), byte(shard))
+			below := kv.Range{Start: prefix, End: heads[shard].hint.append(prefix[:len(prefix):len(prefix)])}
+			for _, err := range tx.Scan(ctx, below, &kv.ScanOptions{KeysOnly: true, Limit: 1}) {
+				if err != nil {
+					return err
+				}
+				found |= 1 << shard
+			}
+			return nil
+		})
+		if err != nil {
+			return 0, fmt.Errorf("queue: checking hints: %w", err)
+		}
+	}
+	return found, nil
+}
+
 func (s *sequencer) pass(ctx context.Context, tx *kv.Txn, which uint32, watermark kv.Version, fromStart bool, m *moved) error {
 	heads, err := readHeads(ctx, tx, s.keys, s.topic, s.partitions, which)
 	if err != nil {

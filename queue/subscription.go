@@ -23,6 +23,7 @@ const (
 const (
 	maxConcurrency = 1 << 12
 	maxBatchSize   = 10_000
+	maxMaxAttempts = 1 << 30
 )
 
 // Subscription says what a worker does: which topic it reads, as which group,
@@ -51,7 +52,9 @@ type Subscription struct {
 	// TxHandler is called with each event and a transaction. What it writes and
 	// the group's progress commit together, so its effects on the store happen
 	// exactly once. On a conflict it runs again in a new transaction, as by
-	// kv.Store.Update, so it must have no effects but on tx.
+	// kv.Store.Update, so it must have no effects but on tx. An error that wraps
+	// kv.ErrUnavailable, on a store that processes share, is taken for the store's:
+	// the event comes again, and the attempt does not count.
 	TxHandler func(ctx context.Context, tx *kv.Txn, ev *Event) error
 
 	// BatchHandler is Handler for up to BatchSize events at once, of any
@@ -61,7 +64,7 @@ type Subscription struct {
 
 	// TxBatchHandler is TxHandler for up to BatchSize events at once; see
 	// BatchHandler. One transaction for many events is what makes it fast. On a
-	// conflict the batch is halved.
+	// conflict, or if they write too much together, the batch is halved.
 	TxBatchHandler func(ctx context.Context, tx *kv.Txn, events []*Event) error
 
 	// BatchSize bounds the events of a batch, at most 10000. Default 100.
@@ -71,8 +74,9 @@ type Subscription struct {
 	Concurrency int
 
 	// MaxInFlight bounds the events that the worker holds in memory. Whatever it
-	// is, it also stops at 64 MiB of them. Default: enough to keep all handlers
-	// busy.
+	// is, nothing is read while it holds 64 MiB of them; events are read 256 at a
+	// time, so that very large ones can make it more. Default: enough to keep all
+	// handlers busy.
 	MaxInFlight int
 
 	// MaxAttempts is how often an event may fail before it becomes a dead letter
@@ -109,7 +113,7 @@ type Subscription struct {
 
 	// Leader, if set, is asked often, and the worker starts nothing while it
 	// returns false. It is for programs that elect one process themselves. Two
-	// leaders at the same time do no harm.
+	// leaders at the same time do no harm. It must not block.
 	Leader func() bool
 }
 
@@ -169,8 +173,10 @@ func (s Subscription) withDefaults(info kv.Info) (Subscription, error) {
 		return bad(fmt.Sprintf("BatchSize is not between 1 and %d", maxBatchSize))
 	case s.Concurrency < 1 || s.Concurrency > maxConcurrency:
 		return bad(fmt.Sprintf("Concurrency is not between 1 and %d", maxConcurrency))
-	case s.MaxInFlight < 1 || s.MaxAttempts < 1:
-		return bad("MaxInFlight or MaxAttempts is negative")
+	case s.MaxInFlight < 1:
+		return bad("MaxInFlight is negative")
+	case s.MaxAttempts < 1 || s.MaxAttempts > maxMaxAttempts:
+		return bad(fmt.Sprintf("MaxAttempts is not between 1 and %d", maxMaxAttempts))
 	case s.MinBackoff < 0 || s.MaxBackoff < s.MinBackoff:
 		return bad("MinBackoff is negative or above MaxBackoff")
 	case s.Timeout < 0 || s.DrainTimeout < 0:

@@ -71,7 +71,7 @@ func TestSweepDrivers(t *testing.T) {
 					e := newEngine(t, open)
 					stride := 4
 					switch info := e.driver.Info(); {
-					case info.Shared && sweep.crash && queue.Servers.Cluster(t).Kind() == tikvtest.Model:
+					case info.Shared && queue.Servers.Cluster(t).Kind() == tikvtest.Model:
 						t.Skip("in the client library's model, locks of a commit that was given up stay for more than 20 s")
 					case info.Shared:
 						stride = 40

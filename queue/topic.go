@@ -103,13 +103,16 @@ func (t *topic) run(ctx context.Context) {
 	for ctx.Err() == nil {
 		now := time.Now()
 		polling := !now.Before(poll)
-		checking := polling && !now.Before(check)
 		which := t.dirty.Swap(0)
 		if polling {
 			which = allShards
 		}
 		which &= t.q.sequences(t.name)
-		busy, err := t.advance(ctx, seq, which, checking, polling || stale)
+		if polling && !now.Before(check) {
+			check = now.Add(hintCheckEvery) // also if it fails: nothing waits for it
+			t.check(ctx, seq, which)
+		}
+		busy, err := t.advance(ctx, seq, which, polling || stale)
 		switch {
 		case ctx.Err() != nil:
 			return
@@ -122,9 +125,6 @@ func (t *topic) run(ctx context.Context) {
 			continue
 		}
 		stale = false
-		if checking {
-			check = now.Add(hintCheckEvery)
-		}
 		if polling {
 			interval = min(2*interval, t.q.opts.MaxPoll)
 			if busy && shared {
@@ -149,14 +149,11 @@ func (t *topic) run(ctx context.Context) {
 }
 
 // advance moves rows of the shards in which, and reads how far others have come.
-func (t *topic) advance(ctx context.Context, seq *sequencer, which uint32, checking, look bool) (busy bool, err error) {
+func (t *topic) advance(ctx context.Context, seq *sequencer, which uint32, look bool) (busy bool, err error) {
 	if which != 0 {
-		m, err := seq.move(ctx, which, checking)
+		m, err := seq.move(ctx, which, false)
 		if err != nil {
 			return false, err
-		}
-		if m.below > 0 {
-			t.q.log.Warn("queue: rows below the hint of the inbox; transactions outlive the store's lifetime", "topic", t.name, "rows", m.below)
 		}
 		t.dirty.Or(m.shards)
 		t.raise(m.ends)
@@ -170,6 +167,23 @@ func (t *topic) advance(ctx context.Context, seq *sequencer, which uint32, check
 		busy = busy || grown
 	}
 	return busy, nil
+}
+
+// check looks for rows where the hints say that there are none, and moves them.
+// There are some only if a transaction has outlived the store's lifetime.
+func (t *topic) check(ctx context.Context, seq *sequencer, which uint32) {
+	found, err := seq.strays(ctx, which)
+	if err == nil && found != 0 {
+		var m moved
+		if m, err = seq.move(ctx, found, true); err == nil {
+			t.q.log.Warn("queue: rows below the hint of the inbox; transactions outlive the store's lifetime", "topic", t.name, "rows", m.below)
+			t.dirty.Or(m.shards)
+			t.raise(m.ends)
+		}
+	}
+	if err != nil && ctx.Err() == nil {
+		t.q.log.Warn("queue: checking the hints of the inbox failed", "topic", t.name, "error", err)
+	}
 }
 
 // look reads how far the log goes.

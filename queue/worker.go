@@ -94,6 +94,12 @@ func (w *Worker) Run(ctx context.Context) error {
 	if r := w.s.Partitions; r != nil && r.To > partitions {
 		return fmt.Errorf("%w: topic %q has %d partitions, not %d", ErrOptions, topic, partitions, r.To)
 	}
+	if w.s.Start == FromNewest {
+		// What is in the inbox was published before, whether or not there is a group.
+		if err := w.sequenceAll(ctx, partitions); err != nil {
+			return orStopped(ctx, err)
+		}
+	}
 	start, err := ensureGroup(ctx, w.q.store, w.q.keys, topic, w.s.Group, partitions, w.s.Start)
 	if err != nil {
 		return orStopped(ctx, err)
@@ -118,6 +124,19 @@ func (w *Worker) Run(ctx context.Context) error {
 		return orStopped(ctx, err)
 	}
 	return w.work(ctx)
+}
+
+// sequenceAll moves all that the topic's inbox holds to the log.
+func (w *Worker) sequenceAll(ctx context.Context, partitions int) error {
+	s := &sequencer{store: w.q.store, keys: w.q.keys, topic: w.s.Topic, partitions: partitions}
+	for left := uint32(allShards); left != 0; {
+		m, err := s.move(ctx, left, false)
+		if err != nil {
+			return err
+		}
+		left = m.shards
+	}
+	return nil
 }
 
 // orStopped makes an error nil that is Run being told to stop.
@@ -318,12 +337,18 @@ func (w *Worker) work(ctx context.Context) error {
 	w.mu.Lock()
 	err := w.err
 	w.mu.Unlock()
-	if err != nil {
+	if err != nil && w.q.fatal(err) {
 		return err
 	}
 	giving, cancel := context.WithTimeout(context.WithoutCancel(ctx), w.s.DrainTimeout)
 	defer cancel()
-	return w.giveBack(giving)
+	if e := w.giveBack(giving); e != nil {
+		return errors.Join(err, e)
+	}
+	if errors.Is(err, ErrDraining) {
+		return nil // what the keeper had no time for has been written now
+	}
+	return err
 }
 
 // giveBack releases all partitions, so that their next owner need not wait, and
