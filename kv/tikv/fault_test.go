@@ -144,13 +144,12 @@ func TestLostAnswers(t *testing.T) {
 	for _, kind := range []tikvrpc.CmdType{tikvrpc.CmdPrewrite, tikvrpc.CmdCommit} {
 		for _, keys := range [][]string{{"a"}, {"a", "z"}} {
 			ctx, cancel := context.WithCancel(t.Context())
-			lost := 0
+			var lost atomic.Int64 // requests go out side by side
 			w.set(func(_ context.Context, req *tikvrpc.Request, send func() (*tikvrpc.Response, error)) (*tikvrpc.Response, error) {
 				resp, err := send()
-				if req.Type != kind || lost > 0 {
+				if req.Type != kind || !lost.CompareAndSwap(0, 1) {
 					return resp, err
 				}
-				lost++
 				cancel() // nobody is there to try again
 				return nil, errLost
 			})
@@ -163,10 +162,11 @@ func TestLostAnswers(t *testing.T) {
 			err = tx.Commit(ctx)
 			cancel()
 			w.clear()
-			if lost > 0 && kind == tikvrpc.CmdCommit && err == nil {
+			answerLost := lost.Load() > 0
+			if answerLost && kind == tikvrpc.CmdCommit && err == nil {
 				continue // that of locks which were let go after the commit
 			}
-			if lost > 0 {
+			if answerLost {
 				require.ErrorIs(t, err, kv.ErrCommitUnknown)
 			} else {
 				require.NoError(t, err, "it took a shorter way")
