@@ -51,15 +51,22 @@ func wiredIn(t *testing.T, c *tikvtest.Cluster, o *tikv.Options) (*kv.Store, *wi
 	require.NoError(t, c.Split(t.Context(), prefix, []byte("m")))
 	s, err := c.OpenAt(t.Context(), prefix, o)
 	require.NoError(t, err)
-	var client *clientkv.KVStore
-	require.True(t, s.As(&client))
-	w := &wire{Client: client.GetTiKVClient()}
-	client.SetTiKVClient(w)
+	w := intercept(t, s)
 	t.Cleanup(func() {
 		w.clear()
 		require.NoError(t, s.Close())
 	})
 	return s, w
+}
+
+// intercept puts a wire between the store and its servers.
+func intercept(t *testing.T, s *kv.Store) *wire {
+	t.Helper()
+	var client *clientkv.KVStore
+	require.True(t, s.As(&client))
+	w := &wire{Client: client.GetTiKVClient()}
+	client.SetTiKVClient(w)
+	return w
 }
 
 func hangUp(ctx context.Context, _ *tikvrpc.Request, _ func() (*tikvrpc.Response, error)) (*tikvrpc.Response, error) {

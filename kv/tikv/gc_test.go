@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+	tikverr "github.com/tikv/client-go/v2/error"
+	"github.com/tikv/client-go/v2/tikvrpc"
 
 	"github.com/tito-db/tito-go/kv"
 	"github.com/tito-db/tito-go/kv/memory"
@@ -17,16 +19,16 @@ import (
 	"github.com/tito-db/tito-go/kv/tikv/tikvtest"
 )
 
-// garbageCluster is one whose garbage a test may collect: that of other people
-// is theirs.
+// garbageCluster is one whose garbage a test may collect: that of a cluster
+// which others use as well is theirs. Where no servers can be started it is a
+// model, and says so.
 func garbageCluster(t *testing.T) *tikvtest.Cluster {
 	t.Helper()
-	c := servers.Cluster(t)
-	if c.Kind() == tikvtest.TiKV {
-		c = servers.Own(t)
-	}
-	return c
+	return servers.Own(t)
 }
+
+// leaseKey is where a collector says that it is the one.
+const leaseKey = "\x00tito/gc"
 
 func driver(t *testing.T, s *kv.Store) *engine.Driver {
 	t.Helper()
@@ -87,6 +89,10 @@ func TestCollectGarbage(t *testing.T) {
 	one.Lease = 0
 	require.NoError(t, one.Collect(t.Context()))
 	require.NoError(t, two.Collect(t.Context()), "the lease has ended")
+	require.NoError(t, one.Release(t.Context()))
+	require.ErrorIs(t, one.Collect(t.Context()), engine.ErrNotCollector, "the lease was another's")
+	require.NoError(t, two.Release(t.Context()))
+	require.NoError(t, one.Collect(t.Context()), "the lease was given up")
 }
 
 func TestRunGC(t *testing.T) {
@@ -99,18 +105,67 @@ func TestRunGC(t *testing.T) {
 	defer func() { require.NoError(t, other.Close()) }()
 	require.ErrorIs(t, tikv.RunGC(t.Context(), other, nil), kv.ErrOptions)
 
-	ctx, cancel := context.WithCancel(t.Context())
-	ended := make(chan error, 1)
-	go func() { ended <- tikv.RunGC(ctx, s, &tikv.GCOptions{Window: 24 * time.Hour}) }()
-	cancel()
-	require.ErrorIs(t, <-ended, context.Canceled)
-
-	go func() { ended <- tikv.RunGC(t.Context(), s, &tikv.GCOptions{Window: 24 * time.Hour}) }()
 	require.NoError(t, s.Close())
-	if err := <-ended; !errors.Is(err, kv.ErrOptions) { // it was closed before the other goroutine came
-		require.ErrorIs(t, err, kv.ErrClosed)
+	require.ErrorIs(t, tikv.RunGC(t.Context(), s, nil), kv.ErrClosed)
+}
+
+// TestRunGCEnds: it ends with its context and with its store, and leaves no
+// lease behind.
+func TestRunGCEnds(t *testing.T) {
+	c := garbageCluster(t)
+	for name, end := range map[string]struct {
+		by   func(s *kv.Store, cancel context.CancelCauseFunc)
+		want error
+	}{
+		"context": {func(_ *kv.Store, cancel context.CancelCauseFunc) { cancel(errLost) }, context.Canceled},
+		"store":   {func(s *kv.Store, _ context.CancelCauseFunc) { require.NoError(t, s.Close()) }, kv.ErrClosed},
+	} {
+		t.Run(name, func(t *testing.T) {
+			ctx, cancel := context.WithCancelCause(t.Context())
+			defer cancel(nil)
+			s, other := c.Open(t, nil), c.Open(t, nil)
+			ended := make(chan error, 1)
+			go func() { ended <- tikv.RunGC(ctx, s, &tikv.GCOptions{Window: 24 * time.Hour}) }()
+			h := newByHand(t, other, "")
+			for err := tikverr.ErrNotExist; err != nil; { // until it has the lease
+				require.True(t, tikverr.IsErrNotFound(err))
+				err = h.get(t.Context(), []byte(leaseKey))
+			}
+			end.by(s, cancel)
+			err := <-ended
+			require.ErrorIs(t, err, end.want)
+			require.Equal(t, name == "context", errors.Is(err, errLost), "the cause is told")
+			require.True(t, tikverr.IsErrNotFound(h.get(t.Context(), []byte(leaseKey))), "there is no lease left")
+		})
 	}
-	require.ErrorIs(t, tikv.RunGC(t.Context(), s, nil), kv.ErrOptions)
+}
+
+// TestRunGCWaits: one that waits for another's lease ends with its store, not
+// with the wait.
+func TestRunGCWaits(t *testing.T) {
+	c := garbageCluster(t)
+	s := c.Open(t, nil)
+	other := engine.NewCollector(driver(t, c.Open(t, nil)))
+	other.Settle, other.Lease, other.Window = 0, time.Hour, 24*time.Hour
+	require.NoError(t, other.Collect(t.Context()))
+
+	w := intercept(t, s)
+	asked := make(chan struct{}, 1)
+	w.set(func(_ context.Context, req *tikvrpc.Request, send func() (*tikvrpc.Response, error)) (*tikvrpc.Response, error) {
+		resp, err := send()
+		if req.Type == tikvrpc.CmdGet && string(req.Get().GetKey()) == leaseKey {
+			select {
+			case asked <- struct{}{}:
+			default:
+			}
+		}
+		return resp, err
+	})
+	ended := make(chan error, 1)
+	go func() { ended <- tikv.RunGC(t.Context(), s, nil) }()
+	<-asked
+	require.NoError(t, s.Close())
+	require.ErrorIs(t, <-ended, kv.ErrClosed)
 }
 
 func TestWarnOfGarbage(t *testing.T) {

@@ -23,6 +23,9 @@ type Options struct {
 	Closed      func()        // called when the client has been closed; may be nil
 }
 
+// Name is the driver's, in kv.Info.
+const Name = "tikv"
+
 // DefaultTimeout is the default of Options.Timeout.
 const DefaultTimeout = 20 * time.Second
 
@@ -67,7 +70,7 @@ func (d *Driver) open(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	d.info = kv.Info{Name: "tikv", Limits: kv.DefaultLimits(), TxnLifetime: s.lifetime, Shared: true}
+	d.info = kv.Info{Name: Name, Limits: kv.DefaultLimits(), TxnLifetime: s.lifetime, Shared: true}
 	d.info.Limits.MaxTxnSize = max(d.opts.MaxTxnSize, kv.DefaultMaxTxnSize)
 	d.warnOfGarbage(s.now)
 	return nil
