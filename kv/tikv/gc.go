@@ -21,8 +21,11 @@ const (
 type GCOptions struct {
 	// Window is how long the versions that were replaced or deleted are kept. A
 	// view that is older fails with kv.ErrSnapshotTooOld, however long its
-	// lifetime. Default DefaultGCWindow; at least the lifetime of read-write
-	// transactions and 22 s.
+	// lifetime. It must be at least the lifetime of read-write transactions and
+	// 22 s, of every store in the cluster: RunGC knows, and checks, that of its
+	// own only. Transactions that have more fail with kv.ErrTxnTooOld, unless
+	// the collection overtakes them in the middle of a commit. Default
+	// DefaultGCWindow.
 	Window time.Duration
 
 	// Interval is how long after the end of a round the next one begins. Default

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"testing"
 	"time"
@@ -93,6 +94,37 @@ func TestCollectGarbage(t *testing.T) {
 	require.ErrorIs(t, one.Collect(t.Context()), engine.ErrNotCollector, "the lease was another's")
 	require.NoError(t, two.Release(t.Context()))
 	require.NoError(t, one.Collect(t.Context()), "the lease was given up")
+}
+
+// TestCollectedConflict: a transaction never passes over a conflict since its
+// trace has been collected.
+func TestCollectedConflict(t *testing.T) {
+	c := garbageCluster(t)
+	prefix := c.Prefix(t)
+	require.NoError(t, c.Split(t.Context(), prefix, []byte("m")))
+	s, err := c.OpenAt(t.Context(), prefix, &tikv.Options{Options: kv.Options{TxnLifetime: time.Hour}})
+	require.NoError(t, err)
+	defer func() { require.NoError(t, s.Close()) }()
+	d := driver(t, s)
+	collector := engine.NewCollector(d)
+	collector.Settle = 0
+	for name, keys := range map[string]int{"one phase": 1, "async": 2, "two phases": 600} {
+		t.Run(name, func(t *testing.T) {
+			put(t, s, "z", name)
+			tx, err := d.Begin(t.Context(), kv.BeginOptions{})
+			require.NoError(t, err)
+			defer tx.Release()
+			require.NoError(t, s.Update(t.Context(), func(tx *kv.Txn) error { return tx.Delete([]byte("z")) }))
+			require.NoError(t, collector.Collect(t.Context()))
+			commit := &kv.Commit{Writes: []kv.Write{{Key: []byte("z"), Value: []byte("1")}}}
+			for i := 1; i < keys; i++ {
+				commit.Writes = append(commit.Writes, kv.Write{Key: fmt.Append(nil, "a", i), Value: []byte("1")})
+			}
+			_, err = tx.Commit(t.Context(), commit)
+			require.ErrorIs(t, err, kv.ErrTxnTooOld)
+			require.Empty(t, scanKeys(t, s))
+		})
+	}
 }
 
 func TestRunGC(t *testing.T) {

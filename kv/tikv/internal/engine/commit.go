@@ -119,13 +119,24 @@ func (c *committer) GetTimestampWithRetry(bo *tikv.Backoffer, scope string) (uin
 	return ts, err
 }
 
-// CheckBySchemaVer is asked before the client tells TiKV the latest timestamp
-// that it may choose, which is safeWindow above ts.
+// CheckBySchemaVer is asked before the first request of a commit, if TiKV may
+// choose the timestamp itself: then before the client tells it the latest one,
+// which is safeWindow above ts. Otherwise it is asked between the prewrites and
+// the commit.
+//
+// What the transaction must conflict with may have been collected, if the window
+// was below its lifetime: then it is refused. A safe point holds for servers no
+// sooner than every client knows it.
 func (c *committer) CheckBySchemaVer(ts uint64, _ transaction.SchemaVer) (*transaction.RelatedSchemaChange, error) {
 	if ts > c.last {
 		return nil, kv.ErrTxnTooOld
 	}
-	return nil, nil
+	err := c.CheckVisibility(c.startTS)
+	var collected *tikverr.ErrGCTooEarly
+	if errors.As(err, &collected) {
+		return nil, kv.ErrTxnTooOld
+	}
+	return nil, err
 }
 
 // GetTiKVClient is the connection by which the parts of a commit are sent.
