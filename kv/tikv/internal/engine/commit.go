@@ -29,7 +29,7 @@ func (t *txn) Commit(ctx context.Context, c *kv.Commit) (kv.Version, error) {
 			err = t.kv.Set(k, w.Value)
 		}
 		if err != nil {
-			return 0, commitError(ctx, err, false, false)
+			return 0, commitError(ctx, err, outcome{})
 		}
 	}
 	if len(c.Locks) > 0 {
@@ -38,7 +38,7 @@ func (t *txn) Commit(ctx context.Context, c *kv.Commit) (kv.Version, error) {
 			keys[i] = t.d.space.key(k)
 		}
 		if err := t.kv.LockKeys(ctx, tikvkv.NewLockCtx(t.ts, tikvkv.LockNoWait, time.Now()), keys...); err != nil {
-			return 0, commitError(ctx, err, false, false)
+			return 0, commitError(ctx, err, outcome{})
 		}
 	}
 	return t.commit(ctx)
@@ -61,8 +61,8 @@ func (t *txn) commit(ctx context.Context) (kv.Version, error) {
 // that has failed are removed before it returns, since until then they would
 // make others conflict with it, and the caller's next try among them.
 func (t *txn) refused(ctx context.Context, err error) error {
-	sent, conflict := t.via.outcome()
-	if conflict {
+	o := t.via.outcome()
+	if o.conflict {
 		removed := make(chan struct{})
 		t.d.background.Go(func() {
 			defer close(removed)
@@ -76,7 +76,7 @@ func (t *txn) refused(ctx context.Context, err error) error {
 		case <-ctx.Done():
 		}
 	}
-	return commitError(ctx, err, sent, conflict)
+	return commitError(ctx, err, o)
 }
 
 // cleanUpTime bounds how long a failed commit waits for its locks to be removed.

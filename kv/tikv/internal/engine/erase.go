@@ -34,7 +34,7 @@ func (d *Driver) erase(ctx context.Context, r pageRequest) ([]byte, error) {
 	}
 	for _, pair := range p.pairs {
 		if err := t.kv.Delete(pair.key); err != nil {
-			return nil, commitError(ctx, err, false, false)
+			return nil, commitError(ctx, err, outcome{})
 		}
 	}
 	_, err = t.commit(ctx)

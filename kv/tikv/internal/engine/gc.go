@@ -105,7 +105,7 @@ func (c *Collector) takeLease(ctx context.Context, now uint64) error {
 	}
 	until := now + oracle.ComposeTS(c.Lease.Milliseconds(), 0)
 	if err := t.kv.Set([]byte(gcLeaseKey), binary.BigEndian.AppendUint64(c.owner[:], until)); err != nil {
-		return commitError(ctx, err, false, false)
+		return commitError(ctx, err, outcome{})
 	}
 	_, err = t.commit(ctx)
 	if errors.Is(err, kv.ErrConflict) {
@@ -131,7 +131,7 @@ func (c *Collector) Release(ctx context.Context) error {
 		return err
 	}
 	if err := t.kv.Delete([]byte(gcLeaseKey)); err != nil {
-		return commitError(ctx, err, false, false)
+		return commitError(ctx, err, outcome{})
 	}
 	_, err = t.commit(ctx)
 	return err

@@ -78,7 +78,7 @@ func (d *Driver) tryLoadSettings(ctx context.Context) (settings, error) {
 		s.lifetime = kv.DefaultTxnLifetime
 	}
 	if err := t.kv.Set(key, s.value()); err != nil {
-		return settings{}, commitError(ctx, err, false, false)
+		return settings{}, commitError(ctx, err, outcome{})
 	}
 	_, err = t.commit(ctx)
 	return s, err
