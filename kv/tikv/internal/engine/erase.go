@@ -3,6 +3,7 @@ package engine
 import (
 	"bytes"
 	"context"
+	"math"
 
 	"github.com/tito-db/tito-go/kv"
 )
@@ -28,6 +29,7 @@ func (d *Driver) erase(ctx context.Context, r pageRequest) ([]byte, error) {
 	}
 	defer began.Release()
 	t := began.(*txn)
+	t.via.last = math.MaxUint64 // the lifetime, which may be short, is of no use to a store that goes
 	p, err := t.page(ctx, r)
 	if err != nil || len(p.pairs) == 0 {
 		return p.next, err
