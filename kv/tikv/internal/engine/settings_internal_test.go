@@ -5,6 +5,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/pingcap/kvproto/pkg/errorpb"
+	"github.com/pingcap/kvproto/pkg/kvrpcpb"
 	"github.com/stretchr/testify/require"
 	"github.com/tikv/client-go/v2/testutils"
 	"github.com/tikv/client-go/v2/tikv"
@@ -13,13 +15,13 @@ import (
 	"github.com/tito-db/tito-go/kv"
 )
 
-// deaf is a connection to servers that answer no prewrite.
-type deaf struct{ tikv.Client }
+// evasive is a connection to servers that never tell what became of a prewrite.
+type evasive struct{ tikv.Client }
 
-func (c deaf) SendRequest(ctx context.Context, addr string, req *tikvrpc.Request, timeout time.Duration) (*tikvrpc.Response, error) {
+func (c evasive) SendRequest(ctx context.Context, addr string, req *tikvrpc.Request, timeout time.Duration) (*tikvrpc.Response, error) {
 	if req.Type == tikvrpc.CmdPrewrite {
-		<-ctx.Done()
-		return nil, ctx.Err()
+		stale := &errorpb.Error{StaleCommand: &errorpb.StaleCommand{}}
+		return &tikvrpc.Response{Resp: &kvrpcpb.PrewriteResponse{RegionError: stale}}, nil
 	}
 	return c.Client.SendRequest(ctx, addr, req, timeout)
 }
@@ -30,7 +32,7 @@ func TestOpenEnds(t *testing.T) {
 	servers, cluster, pd, err := testutils.NewMockTiKV("", nil)
 	require.NoError(t, err)
 	testutils.BootstrapWithSingleStore(cluster)
-	client, err := tikv.NewTestTiKVStore(deaf{servers}, pd, nil, nil, 0)
+	client, err := tikv.NewTestTiKVStore(evasive{servers}, pd, nil, nil, 0)
 	require.NoError(t, err)
 	_, err = Open(t.Context(), client, Options{Timeout: 100 * time.Millisecond})
 	require.ErrorIs(t, err, kv.ErrUnavailable)
