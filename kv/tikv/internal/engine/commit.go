@@ -80,7 +80,9 @@ func (t *txn) refused(ctx context.Context, err error) error {
 }
 
 // cleanUpTime bounds how long a failed commit waits for its locks to be removed.
-const cleanUpTime = time.Second
+// It is enough for a busy machine: whoever meets a lock that was left, and is
+// older, is refused for nothing.
+const cleanUpTime = 5 * time.Second
 
 // cleanUp returns when the locks of a failed commit are gone. The client removes
 // them by itself, unless it thinks that they may have been committed.
