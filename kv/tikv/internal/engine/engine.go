@@ -23,6 +23,15 @@ type Options struct {
 	Closed      func()        // called when the client has been closed; may be nil
 }
 
+// Validate returns an error that wraps kv.ErrOptions if o is out of range.
+func (o *Options) Validate() error {
+	if o.TxnLifetime > MaxTxnLifetime {
+		return fmt.Errorf("%w: TxnLifetime is above %v", kv.ErrOptions, MaxTxnLifetime)
+	}
+	_, err := newKeyspace(o.Prefix)
+	return err
+}
+
 // Name is the driver's, in kv.Info.
 const Name = "tikv"
 
@@ -63,6 +72,9 @@ func Open(ctx context.Context, client *tikv.KVStore, o Options) (*Driver, error)
 }
 
 func (d *Driver) open(ctx context.Context) (err error) {
+	if err := d.opts.Validate(); err != nil {
+		return err
+	}
 	if d.space, err = newKeyspace(d.opts.Prefix); err != nil {
 		return err
 	}

@@ -35,9 +35,6 @@ type settings struct {
 // of several processes that do so at once one succeeds, and the others find
 // its. All of it takes Options.Timeout at most.
 func (d *Driver) loadSettings(ctx context.Context) (settings, error) {
-	if d.opts.TxnLifetime > MaxTxnLifetime {
-		return settings{}, fmt.Errorf("%w: TxnLifetime is above %v", kv.ErrOptions, MaxTxnLifetime)
-	}
 	ctx, cancel := d.bounded(ctx)
 	defer cancel()
 	for {
