@@ -22,7 +22,7 @@ func programs(t *testing.T) string {
 	t.Helper()
 	dir := os.Getenv("TITO_TIKV_STANDIN")
 	if dir == "" {
-		t.Skip("TITO_TIKV_STANDIN names no folder with the stand-in's programs, as it does in CI")
+		t.Skip("TITO_TIKV_STANDIN names no folder with the stand-in's programs, as it does in the step standin of CI")
 	}
 	return dir
 }

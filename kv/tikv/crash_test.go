@@ -3,6 +3,7 @@ package tikv_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net"
 	"strings"
 	"testing"
@@ -30,13 +31,14 @@ func own(t *testing.T) *tikvtest.Cluster {
 func TestTrouble(t *testing.T) {
 	for _, c := range []struct {
 		name    string
-		trouble func(ctx context.Context, s *tikvserver.Cluster) error
+		o       *tikv.Options
+		trouble func(ctx context.Context, s *tikvserver.Cluster, store *kv.Store) error
 	}{
-		{"TiKV is killed and comes back", restart(tikvserver.TiKV)},
-		{"PD is killed and comes back", restart(tikvserver.PD)},
-		{"TiKV hangs for a while", hang(tikvserver.TiKV)},
-		{"PD hangs for a while", hang(tikvserver.PD)},
-		{"both are killed and come back", func(ctx context.Context, s *tikvserver.Cluster) error {
+		{"TiKV is killed and comes back", nil, restart(tikvserver.TiKV)},
+		{"PD is killed and comes back", nil, restart(tikvserver.PD)},
+		{"TiKV hangs for a while", impatient, hang(tikvserver.TiKV)},
+		{"PD hangs for a while", impatient, hang(tikvserver.PD)},
+		{"both are killed and come back", nil, func(ctx context.Context, s *tikvserver.Cluster, _ *kv.Store) error {
 			return errors.Join(
 				s.Kill(ctx, tikvserver.TiKV), s.Kill(ctx, tikvserver.PD),
 				s.Start(ctx, tikvserver.PD), s.Start(ctx, tikvserver.TiKV), s.Ready(ctx))
@@ -44,37 +46,61 @@ func TestTrouble(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			cluster := own(t)
-			store := cluster.Open(t, nil)
+			store := cluster.Open(t, c.o)
 			kvtest.Disturb(t, store, func(ctx context.Context) error {
-				return c.trouble(ctx, cluster.Servers())
+				return c.trouble(ctx, cluster.Servers(), store)
 			}, nil)
 		})
 	}
 }
 
-func restart(n tikvserver.Node) func(context.Context, *tikvserver.Cluster) error {
-	return func(ctx context.Context, s *tikvserver.Cluster) error {
+func restart(n tikvserver.Node) func(context.Context, *tikvserver.Cluster, *kv.Store) error {
+	return func(ctx context.Context, s *tikvserver.Cluster, _ *kv.Store) error {
 		return errors.Join(s.Kill(ctx, n), s.Start(ctx, n), s.Ready(ctx))
 	}
 }
 
 // hangTime is more than clients wait for an answer before they ask whether
-// there is still somebody.
-const hangTime = 6 * time.Second
+// there is still somebody, and more than impatient stores wait.
+const hangTime = 8 * time.Second
 
-func hang(n tikvserver.Node) func(context.Context, *tikvserver.Cluster) error {
-	return func(ctx context.Context, s *tikvserver.Cluster) error {
+var impatient = &tikv.Options{Timeout: hangTime / 2} // immutable
+
+// hang stops a server for a while. A read fails meanwhile, for its time is up
+// before the server goes on.
+func hang(n tikvserver.Node) func(context.Context, *tikvserver.Cluster, *kv.Store) error {
+	return func(ctx context.Context, s *tikvserver.Cluster, store *kv.Store) error {
 		if err := s.Pause(ctx, n); err != nil {
 			return err
 		}
 		timer := time.NewTimer(hangTime)
 		defer timer.Stop()
+		read := readOnce(ctx, store)
 		select {
 		case <-timer.C:
 		case <-ctx.Done():
 		}
-		return s.Unpause(ctx, n)
+		err := s.Unpause(ctx, n)
+		if !errors.Is(read, kv.ErrUnavailable) {
+			err = errors.Join(err, fmt.Errorf("a read without a server ended with: %w", read))
+		}
+		return err
 	}
+}
+
+var errRead = errors.New("it has read")
+
+// readOnce returns why a read failed, or errRead.
+func readOnce(ctx context.Context, s *kv.Store) error {
+	tx, err := s.Begin(ctx, &kv.TxnOptions{ReadOnly: true})
+	if err != nil {
+		return err
+	}
+	defer tx.Rollback()
+	if _, err = tx.Get(ctx, []byte("a")); err == nil || errors.Is(err, kv.ErrNotFound) {
+		return errRead
+	}
+	return err
 }
 
 // TestKill: clients that are killed leave no half of a commit, and keep nobody
@@ -117,11 +143,13 @@ func TestWithoutServers(t *testing.T) {
 	for _, o := range []tikv.Options{
 		{Prefix: "a\x01b"}, {Prefix: strings.Repeat("a", tikv.MaxPrefixSize+1)}, {Timeout: -1},
 		{TLS: &tikv.TLS{}}, {TLS: &tikv.TLS{CA: "a", Cert: "b"}}, {TLS: &tikv.TLS{CA: "/does/not/exist"}},
-		{Options: kv.Options{TxnLifetime: -1}}, {Options: kv.Options{Durability: kv.NoSync}},
+		{Options: kv.Options{TxnLifetime: -1}}, {Options: kv.Options{TxnLifetime: 1000 * time.Hour}},
 	} {
-		o.Timeout += time.Second
+		if o.Timeout == 0 {
+			o.Timeout = time.Second
+		}
 		_, err = tikv.Open(t.Context(), []string{nobody}, &o)
-		require.Error(t, err)
+		require.ErrorIs(t, err, kv.ErrOptions, "nobody was asked")
 	}
 	_, err = tikv.Open(t.Context(), nil, nil)
 	require.ErrorIs(t, err, kv.ErrOptions)

@@ -41,11 +41,14 @@
 // chosen, and is seen by every transaction that begins afterwards, in whatever
 // process.
 //
-// A transaction cannot commit later than 2 s past its lifetime, by PD's clock,
-// even if its process is stopped in the middle of the commit and goes on an hour
-// later. Its locks then stand in nobody's way: they expire within 20 s and are
-// removed by whoever meets them. Until then a reader that meets the lock of a
-// process that died waits, for some 3 s as a rule.
+// No transaction has a commit version later than 2 s past its lifetime, by PD's
+// clock, even if its process is stopped in the middle of the commit and goes on
+// an hour later. What was on its way then may reach the servers that late, with
+// the version of before: it succeeds only if nobody has met its locks meanwhile,
+// nor read at a later version what it had yet to lock. Its locks stand in
+// nobody's way: they expire within 20 s and are removed by whoever meets them.
+// Until then a reader that meets the lock of a process that died waits, for some
+// 3 s as a rule.
 //
 // kv.Store's Watermark therefore trails the newest version by the lifetime and
 // 22 s, and costs a request. What it says holds for those who read at a later

@@ -51,15 +51,22 @@ func wiredIn(t *testing.T, c *tikvtest.Cluster, o *tikv.Options) (*kv.Store, *wi
 	require.NoError(t, c.Split(t.Context(), prefix, []byte("m")))
 	s, err := c.OpenAt(t.Context(), prefix, o)
 	require.NoError(t, err)
-	var client *clientkv.KVStore
-	require.True(t, s.As(&client))
-	w := &wire{Client: client.GetTiKVClient()}
-	client.SetTiKVClient(w)
+	w := intercept(t, s)
 	t.Cleanup(func() {
 		w.clear()
 		require.NoError(t, s.Close())
 	})
 	return s, w
+}
+
+// intercept puts a wire between the store and its servers.
+func intercept(t *testing.T, s *kv.Store) *wire {
+	t.Helper()
+	var client *clientkv.KVStore
+	require.True(t, s.As(&client))
+	w := &wire{Client: client.GetTiKVClient()}
+	client.SetTiKVClient(w)
+	return w
 }
 
 func hangUp(ctx context.Context, _ *tikvrpc.Request, _ func() (*tikvrpc.Response, error)) (*tikvrpc.Response, error) {
@@ -144,13 +151,12 @@ func TestLostAnswers(t *testing.T) {
 	for _, kind := range []tikvrpc.CmdType{tikvrpc.CmdPrewrite, tikvrpc.CmdCommit} {
 		for _, keys := range [][]string{{"a"}, {"a", "z"}} {
 			ctx, cancel := context.WithCancel(t.Context())
-			lost := 0
+			var lost atomic.Int64 // requests go out side by side
 			w.set(func(_ context.Context, req *tikvrpc.Request, send func() (*tikvrpc.Response, error)) (*tikvrpc.Response, error) {
 				resp, err := send()
-				if req.Type != kind || lost > 0 {
+				if req.Type != kind || !lost.CompareAndSwap(0, 1) {
 					return resp, err
 				}
-				lost++
 				cancel() // nobody is there to try again
 				return nil, errLost
 			})
@@ -163,10 +169,11 @@ func TestLostAnswers(t *testing.T) {
 			err = tx.Commit(ctx)
 			cancel()
 			w.clear()
-			if lost > 0 && kind == tikvrpc.CmdCommit && err == nil {
+			answerLost := lost.Load() > 0
+			if answerLost && kind == tikvrpc.CmdCommit && err == nil {
 				continue // that of locks which were let go after the commit
 			}
-			if lost > 0 {
+			if answerLost {
 				require.ErrorIs(t, err, kv.ErrCommitUnknown)
 			} else {
 				require.NoError(t, err, "it took a shorter way")

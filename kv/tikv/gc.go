@@ -21,8 +21,11 @@ const (
 type GCOptions struct {
 	// Window is how long the versions that were replaced or deleted are kept. A
 	// view that is older fails with kv.ErrSnapshotTooOld, however long its
-	// lifetime. Default DefaultGCWindow; at least the lifetime of read-write
-	// transactions and 22 s.
+	// lifetime. It must be at least the lifetime of read-write transactions and
+	// 22 s, of every store in the cluster: RunGC knows, and checks, that of its
+	// own only. Transactions that have more fail with kv.ErrTxnTooOld, unless
+	// the collection overtakes them in the middle of a commit. Default
+	// DefaultGCWindow.
 	Window time.Duration
 
 	// Interval is how long after the end of a round the next one begins. Default
@@ -31,9 +34,10 @@ type GCOptions struct {
 }
 
 // RunGC collects the garbage of a whole cluster, not of one store only, until
-// ctx ends or store is closed, and returns ctx's error or kv.ErrClosed. TiKV keeps old versions of each key until
-// it is told of a time before which nobody reads; TiDB tells it, and where there
-// is none somebody else has to, or replaced and deleted data pile up.
+// ctx ends or store is closed, and returns ctx's error or kv.ErrClosed. TiKV
+// keeps old versions of each key until it is told of a time before which nobody
+// reads; TiDB tells it, and where there is none somebody else has to, or replaced
+// and deleted data pile up.
 //
 // Never run it in a cluster that has a TiDB: the two would not know of one
 // another, and take away what the other still reads.
@@ -48,27 +52,53 @@ type GCOptions struct {
 func RunGC(ctx context.Context, store *kv.Store, o *GCOptions) error {
 	var d *engine.Driver
 	if !store.As(&d) {
-		return fmt.Errorf("%w: RunGC needs an open store in TiKV", kv.ErrOptions)
+		if store.Info().Name == engine.Name {
+			return kv.ErrClosed
+		}
+		return fmt.Errorf("%w: RunGC needs a store in TiKV", kv.ErrOptions)
 	}
 	c, interval, err := collector(d, o)
 	if err != nil {
 		return err
 	}
+	return d.During(ctx, func(ctx context.Context) error {
+		defer release(ctx, d, c)
+		return collect(ctx, d, c, interval)
+	})
+}
+
+// collect does rounds until ctx ends.
+func collect(ctx context.Context, d *engine.Driver, c *engine.Collector, interval time.Duration) error {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	for {
 		select {
 		case <-ctx.Done():
-			return fmt.Errorf("kv: RunGC: %w", context.Cause(ctx))
+			cause := context.Cause(ctx)
+			if errors.Is(cause, kv.ErrClosed) || errors.Is(cause, ctx.Err()) {
+				return fmt.Errorf("kv: RunGC: %w", cause)
+			}
+			return fmt.Errorf("kv: RunGC: %w: %w", ctx.Err(), cause)
 		case <-timer.C:
 		}
-		switch err := d.During(ctx, c.Collect); {
-		case errors.Is(err, kv.ErrClosed):
-			return err
-		case err != nil && !errors.Is(err, engine.ErrNotCollector) && ctx.Err() == nil:
+		if err := c.Collect(ctx); err != nil && !errors.Is(err, engine.ErrNotCollector) && ctx.Err() == nil {
 			d.Logger().Warn("kv: tikv: collect garbage", "error", err)
 		}
 		timer.Reset(interval)
+	}
+}
+
+// releaseTime bounds how long RunGC takes to end. It is below the time for which
+// closing a store waits.
+const releaseTime = 2 * time.Second
+
+// release lets others collect at once. Where it fails they wait for the lease to
+// end.
+func release(ctx context.Context, d *engine.Driver, c *engine.Collector) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), releaseTime)
+	defer cancel()
+	if err := c.Release(ctx); err != nil {
+		d.Logger().Warn("kv: tikv: give up the collection of garbage", "error", err)
 	}
 }
 

@@ -71,5 +71,6 @@ func (o *Options) withDefaults() (Options, error) {
 	case c.TLS != nil && (c.TLS.Cert == "") != (c.TLS.Key == ""):
 		return c, fmt.Errorf("%w: of TLS.Cert and TLS.Key one is missing", kv.ErrOptions)
 	}
-	return c, nil
+	own := engine.Options{Prefix: []byte(c.Prefix), TxnLifetime: c.TxnLifetime}
+	return c, own.Validate()
 }

@@ -29,7 +29,7 @@ func (t *txn) Commit(ctx context.Context, c *kv.Commit) (kv.Version, error) {
 			err = t.kv.Set(k, w.Value)
 		}
 		if err != nil {
-			return 0, commitError(ctx, err, false, false)
+			return 0, commitError(ctx, err, outcome{})
 		}
 	}
 	if len(c.Locks) > 0 {
@@ -38,7 +38,7 @@ func (t *txn) Commit(ctx context.Context, c *kv.Commit) (kv.Version, error) {
 			keys[i] = t.d.space.key(k)
 		}
 		if err := t.kv.LockKeys(ctx, tikvkv.NewLockCtx(t.ts, tikvkv.LockNoWait, time.Now()), keys...); err != nil {
-			return 0, commitError(ctx, err, false, false)
+			return 0, commitError(ctx, err, outcome{})
 		}
 	}
 	return t.commit(ctx)
@@ -61,8 +61,8 @@ func (t *txn) commit(ctx context.Context) (kv.Version, error) {
 // that has failed are removed before it returns, since until then they would
 // make others conflict with it, and the caller's next try among them.
 func (t *txn) refused(ctx context.Context, err error) error {
-	sent, conflict := t.via.outcome()
-	if conflict {
+	o := t.via.outcome()
+	if o.conflict {
 		removed := make(chan struct{})
 		t.d.background.Go(func() {
 			defer close(removed)
@@ -76,11 +76,13 @@ func (t *txn) refused(ctx context.Context, err error) error {
 		case <-ctx.Done():
 		}
 	}
-	return commitError(ctx, err, sent, conflict)
+	return commitError(ctx, err, o)
 }
 
 // cleanUpTime bounds how long a failed commit waits for its locks to be removed.
-const cleanUpTime = time.Second
+// It is enough for a busy machine: whoever meets a lock that was left, and is
+// older, is refused for nothing.
+const cleanUpTime = 5 * time.Second
 
 // cleanUp returns when the locks of a failed commit are gone. The client removes
 // them by itself, unless it thinks that they may have been committed.
@@ -119,13 +121,24 @@ func (c *committer) GetTimestampWithRetry(bo *tikv.Backoffer, scope string) (uin
 	return ts, err
 }
 
-// CheckBySchemaVer is asked before the client tells TiKV the latest timestamp
-// that it may choose, which is safeWindow above ts.
+// CheckBySchemaVer is asked before the first request of a commit, if TiKV may
+// choose the timestamp itself: then before the client tells it the latest one,
+// which is safeWindow above ts. Otherwise it is asked between the prewrites and
+// the commit.
+//
+// What the transaction must conflict with may have been collected, if the window
+// was below its lifetime: then it is refused. A safe point holds for servers no
+// sooner than every client knows it.
 func (c *committer) CheckBySchemaVer(ts uint64, _ transaction.SchemaVer) (*transaction.RelatedSchemaChange, error) {
 	if ts > c.last {
 		return nil, kv.ErrTxnTooOld
 	}
-	return nil, nil
+	err := c.CheckVisibility(c.startTS)
+	var collected *tikverr.ErrGCTooEarly
+	if errors.As(err, &collected) {
+		return nil, kv.ErrTxnTooOld
+	}
+	return nil, err
 }
 
 // GetTiKVClient is the connection by which the parts of a commit are sent.

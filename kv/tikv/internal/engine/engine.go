@@ -23,6 +23,18 @@ type Options struct {
 	Closed      func()        // called when the client has been closed; may be nil
 }
 
+// Validate returns an error that wraps kv.ErrOptions if o is out of range.
+func (o *Options) Validate() error {
+	if o.TxnLifetime > MaxTxnLifetime {
+		return fmt.Errorf("%w: TxnLifetime is above %v", kv.ErrOptions, MaxTxnLifetime)
+	}
+	_, err := newKeyspace(o.Prefix)
+	return err
+}
+
+// Name is the driver's, in kv.Info.
+const Name = "tikv"
+
 // DefaultTimeout is the default of Options.Timeout.
 const DefaultTimeout = 20 * time.Second
 
@@ -60,6 +72,9 @@ func Open(ctx context.Context, client *tikv.KVStore, o Options) (*Driver, error)
 }
 
 func (d *Driver) open(ctx context.Context) (err error) {
+	if err := d.opts.Validate(); err != nil {
+		return err
+	}
 	if d.space, err = newKeyspace(d.opts.Prefix); err != nil {
 		return err
 	}
@@ -67,7 +82,7 @@ func (d *Driver) open(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	d.info = kv.Info{Name: "tikv", Limits: kv.DefaultLimits(), TxnLifetime: s.lifetime, Shared: true}
+	d.info = kv.Info{Name: Name, Limits: kv.DefaultLimits(), TxnLifetime: s.lifetime, Shared: true}
 	d.info.Limits.MaxTxnSize = max(d.opts.MaxTxnSize, kv.DefaultMaxTxnSize)
 	d.warnOfGarbage(s.now)
 	return nil

@@ -3,6 +3,7 @@ package engine
 import (
 	"bytes"
 	"context"
+	"math"
 
 	"github.com/tito-db/tito-go/kv"
 )
@@ -28,13 +29,14 @@ func (d *Driver) erase(ctx context.Context, r pageRequest) ([]byte, error) {
 	}
 	defer began.Release()
 	t := began.(*txn)
+	t.via.last = math.MaxUint64 // the lifetime, which may be short, is of no use to a store that goes
 	p, err := t.page(ctx, r)
 	if err != nil || len(p.pairs) == 0 {
 		return p.next, err
 	}
 	for _, pair := range p.pairs {
 		if err := t.kv.Delete(pair.key); err != nil {
-			return nil, commitError(ctx, err, false, false)
+			return nil, commitError(ctx, err, outcome{})
 		}
 	}
 	_, err = t.commit(ctx)

@@ -121,10 +121,8 @@ func (t *txn) tooOld() error {
 	return kv.ErrTxnTooOld
 }
 
-// commitError is err, of a commit, as callers get it. sent tells whether
-// anything was sent to a server, and conflict whether one has refused it so that
-// it cannot have happened.
-func commitError(ctx context.Context, err error, sent, conflict bool) error {
+// commitError is err, of a commit of which o is known, as callers get it.
+func commitError(ctx context.Context, err error, o outcome) error {
 	var (
 		latch     *tikverr.ErrWriteConflictInLatch
 		retryable *tikverr.ErrRetryable
@@ -133,15 +131,15 @@ func commitError(ctx context.Context, err error, sent, conflict bool) error {
 	)
 	with := func(kind error) error { return fail(err, append([]error{kind}, contextErrors(ctx)...)...) }
 	switch {
-	case conflict:
+	case o.conflict:
 		return fail(err, kv.ErrConflict)
-	case errors.Is(err, tikverr.ErrResultUndetermined):
+	case o.lost, errors.Is(err, tikverr.ErrResultUndetermined):
 		return with(kv.ErrCommitUnknown)
 	case errors.Is(err, kv.ErrTxnTooOld): // found before it could commit
 		return fail(err, kv.ErrTxnTooOld)
 	case errors.As(err, &latch), errors.As(err, &retryable): // rolled back by another one that met its locks
 		return fail(err, kv.ErrConflict)
-	case sent:
+	case o.sent:
 		return with(kv.ErrCommitUnknown)
 	case errors.As(err, &tooLarge), errors.As(err, &entry):
 		return fail(err, kv.ErrTxnTooLarge)

@@ -96,22 +96,57 @@ func (c *Collector) takeLease(ctx context.Context, now uint64) error {
 		return err
 	}
 	defer t.Release()
-	v, err := t.snapshot().Get(ctx, []byte(gcLeaseKey))
-	if err != nil && !tikverr.IsErrNotFound(err) {
-		return t.readError(ctx, err)
+	owner, end, err := t.lease(ctx)
+	if err != nil {
+		return err
 	}
-	if len(v) == len(c.owner)+8 && [16]byte(v) != c.owner && binary.BigEndian.Uint64(v[len(c.owner):]) > now {
+	if owner != c.owner && end > now {
 		return ErrNotCollector
 	}
 	until := now + oracle.ComposeTS(c.Lease.Milliseconds(), 0)
 	if err := t.kv.Set([]byte(gcLeaseKey), binary.BigEndian.AppendUint64(c.owner[:], until)); err != nil {
-		return commitError(ctx, err, false, false)
+		return commitError(ctx, err, outcome{})
 	}
 	_, err = t.commit(ctx)
 	if errors.Is(err, kv.ErrConflict) {
 		return ErrNotCollector
 	}
 	return err
+}
+
+// Release gives up the lease, so that another one need not wait for its end. It
+// does nothing if this one has none.
+func (c *Collector) Release(ctx context.Context) error {
+	now, err := c.d.timestamp(ctx)
+	if err != nil {
+		return err
+	}
+	t, err := c.d.newTxn(now, false)
+	if err != nil {
+		return err
+	}
+	defer t.Release()
+	owner, _, err := t.lease(ctx)
+	if err != nil || owner != c.owner {
+		return err
+	}
+	if err := t.kv.Delete([]byte(gcLeaseKey)); err != nil {
+		return commitError(ctx, err, outcome{})
+	}
+	_, err = t.commit(ctx)
+	return err
+}
+
+// lease returns whose lease there is and when it ends; zeros if there is none.
+func (t *txn) lease(ctx context.Context) (owner [16]byte, end uint64, err error) {
+	v, err := t.snapshot().Get(ctx, []byte(gcLeaseKey))
+	if err != nil && !tikverr.IsErrNotFound(err) {
+		return owner, 0, t.readError(ctx, err)
+	}
+	if len(v) != len(owner)+8 {
+		return owner, 0, nil
+	}
+	return [16]byte(v), binary.BigEndian.Uint64(v[len(owner):]), nil
 }
 
 // raiser is a place for the safe point that never lowers it.

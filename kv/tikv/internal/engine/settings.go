@@ -33,16 +33,17 @@ type settings struct {
 
 // loadSettings reads the store's settings. It makes them if the store is new;
 // of several processes that do so at once one succeeds, and the others find
-// its.
+// its. All of it takes Options.Timeout at most.
 func (d *Driver) loadSettings(ctx context.Context) (settings, error) {
-	if d.opts.TxnLifetime > MaxTxnLifetime {
-		return settings{}, fmt.Errorf("%w: TxnLifetime is above %v", kv.ErrOptions, MaxTxnLifetime)
-	}
+	ctx, cancel := d.bounded(ctx)
+	defer cancel()
 	for {
 		s, err := d.tryLoadSettings(ctx)
 		switch {
-		case errors.Is(err, kv.ErrConflict), errors.Is(err, kv.ErrCommitUnknown) && ctx.Err() == nil:
+		case ctx.Err() == nil && (errors.Is(err, kv.ErrConflict) || errors.Is(err, kv.ErrCommitUnknown)):
 			continue // somebody has made them, possibly this process
+		case errors.Is(err, kv.ErrConflict), errors.Is(err, kv.ErrCommitUnknown):
+			return settings{}, CallError(ctx, nil) // the outcome of making them is nobody's business
 		case err != nil:
 			return settings{}, err
 		case d.opts.TxnLifetime != 0 && d.opts.TxnLifetime != s.lifetime:
@@ -53,8 +54,6 @@ func (d *Driver) loadSettings(ctx context.Context) (settings, error) {
 }
 
 func (d *Driver) tryLoadSettings(ctx context.Context) (settings, error) {
-	ctx, cancel := d.bounded(ctx)
-	defer cancel()
 	ts, err := d.timestamp(ctx)
 	if err != nil {
 		return settings{}, err
@@ -78,7 +77,7 @@ func (d *Driver) tryLoadSettings(ctx context.Context) (settings, error) {
 		s.lifetime = kv.DefaultTxnLifetime
 	}
 	if err := t.kv.Set(key, s.value()); err != nil {
-		return settings{}, commitError(ctx, err, false, false)
+		return settings{}, commitError(ctx, err, outcome{})
 	}
 	_, err = t.commit(ctx)
 	return s, err

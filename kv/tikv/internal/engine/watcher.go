@@ -10,38 +10,48 @@ import (
 	"github.com/tikv/client-go/v2/tikvrpc"
 )
 
-// watcher looks at what becomes of the prewrites of one transaction. The client
-// does not tell enough: where a region has been split, or where several were
-// written and one refused, it reports a plain conflict as an outcome that it
-// does not know.
+// watcher looks at what becomes of the requests of one transaction's commit. The
+// client does not tell enough: where a region has been split, or where several
+// were written and one refused, it reports a plain conflict as an outcome that it
+// does not know; and it forgets an answer that was lost when a later one came.
 type watcher struct {
 	startTS uint64
 
-	mu       sync.Mutex
-	sent     bool            // there were prewrites
-	lost     map[string]bool // keys of prewrites of which no answer came
-	conflict bool            // see outcome
+	mu         sync.Mutex
+	known      outcome
+	unanswered map[string]bool // keys of prewrites of which no answer came
 }
 
-// outcome tells whether anything was sent, and whether a key was refused of
-// which no earlier prewrite can have been carried out. A transaction that lacks
-// a key can never commit.
-func (w *watcher) outcome() (sent, conflict bool) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return w.sent, w.conflict
+// outcome is what is known of a commit that has failed.
+type outcome struct {
+	sent     bool // there was a request
+	lost     bool // the answer to one was lost by which it may have been committed
+	conflict bool // a key was refused, of which no earlier prewrite can have been carried out: it can never commit
 }
 
-func (w *watcher) note(req *kvrpcpb.PrewriteRequest, resp *tikvrpc.Response, err error) {
+func (w *watcher) outcome() outcome {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.sent = true
-	if err != nil {
-		if w.lost == nil {
-			w.lost = map[string]bool{}
+	return w.known
+}
+
+// note looks at the answer to a request, which is a prewrite or a commit.
+func (w *watcher) note(req *tikvrpc.Request, resp *tikvrpc.Response, err error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.known.sent = true
+	if req.Type == tikvrpc.CmdCommit {
+		w.known.lost = w.known.lost || noAnswer(resp, err)
+		return
+	}
+	prewrite := req.Prewrite()
+	if noAnswer(resp, err) {
+		w.known.lost = w.known.lost || prewrite.GetTryOnePc() || prewrite.GetUseAsyncCommit()
+		if w.unanswered == nil {
+			w.unanswered = map[string]bool{}
 		}
-		for _, m := range req.GetMutations() {
-			w.lost[string(m.GetKey())] = true
+		for _, m := range prewrite.GetMutations() {
+			w.unanswered[string(m.GetKey())] = true
 		}
 		return
 	}
@@ -51,8 +61,19 @@ func (w *watcher) note(req *kvrpcpb.PrewriteRequest, resp *tikvrpc.Response, err
 	}
 	for _, e := range answer.GetErrors() {
 		key, refused := w.refused(e)
-		w.conflict = w.conflict || refused && !w.lost[string(key)]
+		w.known.conflict = w.known.conflict || refused && !w.unanswered[string(key)]
 	}
+}
+
+// noAnswer reports whether a request may have been carried out without an answer
+// that says so. A server that has lost its region says StaleCommand to what it
+// had passed on already.
+func noAnswer(resp *tikvrpc.Response, err error) bool {
+	if err != nil || resp == nil || resp.Resp == nil {
+		return true
+	}
+	region, err := resp.GetRegionError()
+	return err != nil || region.GetStaleCommand() != nil
 }
 
 // refused reports whether e says that another transaction has come first, as
@@ -68,7 +89,7 @@ func (w *watcher) refused(e *kvrpcpb.KeyError) (key []byte, refused bool) {
 	return nil, false
 }
 
-// watched is a connection whose prewrites are noted.
+// watched is a connection whose prewrites and commits are noted.
 type watched struct {
 	tikv.Client
 	by *watcher
@@ -77,8 +98,8 @@ type watched struct {
 // SendRequest sends one request, and returns the answer or that there is none.
 func (c watched) SendRequest(ctx context.Context, addr string, req *tikvrpc.Request, timeout time.Duration) (*tikvrpc.Response, error) {
 	resp, err := c.Client.SendRequest(ctx, addr, req, timeout)
-	if req.Type == tikvrpc.CmdPrewrite {
-		c.by.note(req.Prewrite(), resp, err)
+	if req.Type == tikvrpc.CmdPrewrite || req.Type == tikvrpc.CmdCommit {
+		c.by.note(req, resp, err)
 	}
 	return resp, err
 }
