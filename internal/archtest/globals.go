@@ -49,6 +49,7 @@ func Globals(m *Module) []string {
 // processWide are the folders whose subject is a global of somebody else's.
 var processWide = map[string]bool{ // immutable
 	"kv/tikv/internal/clientlog": true, // the logger of TiKV's client
+	"kv/tikv/internal/clienttls": true, // and its TLS
 }
 
 func (m *Module) mutable(f *File, d *ast.GenDecl) []string {

@@ -18,6 +18,7 @@ import (
 
 	"github.com/tito-db/tito-go/kv"
 	"github.com/tito-db/tito-go/kv/tikv/internal/clientlog"
+	"github.com/tito-db/tito-go/kv/tikv/internal/clienttls"
 	"github.com/tito-db/tito-go/kv/tikv/internal/engine"
 )
 
@@ -51,11 +52,6 @@ func connect(ctx context.Context, addrs []string, o *Options) (*connection, erro
 		return nil, fmt.Errorf("%w: TLS: %w", kv.ErrOptions, err)
 	}
 
-	if o.TLS != nil {
-		// The library asks a server that it has lost whether it lives over a
-		// connection of its own, which knows the process-wide configuration only.
-		config.UpdateGlobal(func(c *config.Config) { c.Security = security })
-	}
 	life, end := context.WithCancel(context.WithoutCancel(ctx))
 	opened := context.AfterFunc(ctx, end)
 	points, err := newSafePoints(life, addrs, tlsConfig)
@@ -81,6 +77,7 @@ func connect(ctx context.Context, addrs []string, o *Options) (*connection, erro
 		_ = points.Close()
 		return nil, engine.CallError(ctx, err)
 	}
+	clienttls.Apply(security)
 	return &connection{store: store, end: end}, nil
 }
 

@@ -95,7 +95,8 @@
 //
 // The driver stands on github.com/tikv/client-go, and needs no more of its
 // process-wide configuration than the defaults, except for TLS: Open sets the
-// library's Security, so that the stores of one process use the same files. A
+// library's Security, so that the stores which a process has open use the same
+// files, or none: Open with another TLS than theirs is kv.ErrOptions. A
 // program that uses the library itself must leave AsyncCommit.SafeWindow and the
 // lock TTL as they are. The
 // library has one logger for the whole process; the first Open replaces it, so
@@ -115,6 +116,6 @@
 // # Reading the source
 //
 // tikv.go and options.go are Open, connect.go and steady.go make a client, gc.go
-// collects garbage. The driver itself is internal/engine, internal/clientlog deals with
-// the library's logger, tikvtest is for tests of programs.
+// collects garbage. The driver itself is internal/engine, internal/clientlog and
+// internal/clienttls deal with what the library has one of for the process, tikvtest is for tests of programs.
 package tikv

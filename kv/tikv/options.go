@@ -26,7 +26,8 @@ type Options struct {
 	// "m" and "t".
 	Prefix string
 
-	// TLS is how to talk to a cluster that wants it; nil talks in the clear.
+	// TLS is how to talk to a cluster that wants it; nil talks in the clear. All
+	// stores that a process has open at a time have the same.
 	TLS *TLS
 
 	// Timeout bounds how long Open, Begin and each read wait for servers that do

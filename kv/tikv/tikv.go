@@ -6,6 +6,7 @@ import (
 
 	"github.com/tito-db/tito-go/kv"
 	"github.com/tito-db/tito-go/kv/tikv/internal/clientlog"
+	"github.com/tito-db/tito-go/kv/tikv/internal/clienttls"
 	"github.com/tito-db/tito-go/kv/tikv/internal/engine"
 )
 
@@ -34,10 +35,19 @@ func open(ctx context.Context, pd []string, o *Options) (*engine.Driver, error) 
 	if len(pd) == 0 {
 		return nil, fmt.Errorf("%w: no PD server is named", kv.ErrOptions)
 	}
+	var files clienttls.Files
+	if o.TLS != nil {
+		files = clienttls.Files(*o.TLS)
+	}
+	release, err := clienttls.Claim(files)
+	if err != nil {
+		return nil, err
+	}
 	quiet := clientlog.Listen(o.Logger)
 	c, err := connect(ctx, pd, o)
 	if err != nil {
 		quiet()
+		release()
 		return nil, err
 	}
 	return engine.Open(ctx, c.store, engine.Options{
@@ -49,6 +59,7 @@ func open(ctx context.Context, pd []string, o *Options) (*engine.Driver, error) 
 		Closed: func() {
 			c.end()
 			quiet()
+			release()
 		},
 	})
 }

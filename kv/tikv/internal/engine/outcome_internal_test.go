@@ -49,7 +49,7 @@ func TestCommitError(t *testing.T) {
 				require.ErrorIs(t, err, want)
 			}
 			for _, kind := range []error{kv.ErrConflict, kv.ErrCommitUnknown, kv.ErrUnavailable, kv.ErrTxnTooLarge} {
-				require.Equal(t, kind == c.want[0], errors.Is(err, kind), "it is of one kind only")
+				require.Equal(t, errors.Is(c.want[0], kind), errors.Is(err, kind), "it is of one kind only")
 			}
 		})
 	}
