@@ -239,6 +239,7 @@ func (t *trail) compare(read kv.Version, found []int, binding int) error {
 		version kv.Version
 	}
 	seen := map[given]bool{}
+	told := make([]int, len(found)) // by worker, in the order of its acknowledgements
 	t.reached = t.acknowledged()
 	for _, a := range t.acks[:binding] {
 		if a.durable {
@@ -248,6 +249,12 @@ func (t *trail) compare(read kv.Version, found []int, binding int) error {
 			continue
 		}
 		newest = max(newest, a.version)
+		// A worker counts up from what it reads, so it finds a loss before we do, and
+		// covers it up by going on.
+		if a.n <= told[a.worker] {
+			return fmt.Errorf("a commit is lost: worker %d made %d after %d", a.worker, a.n, told[a.worker])
+		}
+		told[a.worker] = a.n
 		if a.version <= t.newest {
 			return fmt.Errorf("version %d was given after %d, which an earlier life had seen", a.version, t.newest)
 		}
