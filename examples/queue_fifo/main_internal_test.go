@@ -9,6 +9,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/tito-db/tito-go/internal/teststores"
 	"github.com/tito-db/tito-go/kv"
 	"github.com/tito-db/tito-go/kv/memory"
 	"github.com/tito-db/tito-go/kv/tikv/tikvtest"
@@ -19,15 +20,6 @@ var servers tikvtest.Servers
 
 func TestMain(m *testing.M) { os.Exit(servers.Tests(m).Run()) }
 
-func memoryStore(t *testing.T) *kv.Store {
-	store, err := memory.Open(nil)
-	require.NoError(t, err)
-	t.Cleanup(func() { require.NoError(t, store.Close()) })
-	return store
-}
-
-func tikvStore(t *testing.T) *kv.Store { return servers.Open(t, nil) }
-
 func output(t *testing.T) string {
 	want, err := os.ReadFile("testdata/output.txt")
 	require.NoError(t, err)
@@ -35,11 +27,11 @@ func output(t *testing.T) string {
 }
 
 func TestOutput(t *testing.T) {
-	for name, open := range map[string]func(t *testing.T) *kv.Store{"memory": memoryStore, "tikv": tikvStore} {
+	for name, open := range map[string]teststores.Open{"memory": teststores.Memory, "tikv": teststores.TiKV(&servers)} {
 		t.Run(name, func(t *testing.T) {
 			for range 5 { // whatever the goroutines do
 				var out strings.Builder
-				require.NoError(t, run(t.Context(), open(t), &out))
+				require.NoError(t, run(t.Context(), open(t, nil), &out))
 				require.Equal(t, output(t), out.String())
 			}
 		})
@@ -50,7 +42,7 @@ func TestOutput(t *testing.T) {
 func TestInterruptedAtOnce(t *testing.T) {
 	ctx, stop := context.WithCancel(t.Context())
 	var out strings.Builder
-	require.NoError(t, run(ctx, memoryStore(t), writer(func(b []byte) (int, error) {
+	require.NoError(t, run(ctx, teststores.Memory(t, nil), writer(func(b []byte) (int, error) {
 		stop()
 		return out.Write(b)
 	})))

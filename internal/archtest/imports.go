@@ -40,7 +40,8 @@ var rules = []rule{ // immutable
 	{dir: "internal/keyenc"},
 	{dir: "internal/archtest"},
 
-	// Servers for tests, and the stand-in for TiKV.
+	// Stores and servers for tests, and the stand-in for TiKV.
+	{dir: stores, module: []string{"kv", "kv/memory", "kv/pebble", "kv/bolt", "kv/tikv", "kv/tikv/tikvtest"}, vendors: []string{"..."}},
 	{dir: "internal/tikvserver", module: []string{"internal/tikvcluster/standin"}, vendors: []string{"..."}},
 	{dir: "internal/tikvcluster/standin"},
 	{dir: "internal/tikvcluster", module: []string{"internal/tikvcluster/standin"}},
@@ -113,7 +114,7 @@ func (m *Module) refuse(r *rule, p *Package, f *File, target string) string {
 		return ""
 	case own && !matchAny(r.module, dir):
 		return "its row allows only " + list(r.module) + " of this module"
-	case own && driverOf(dir) != "" && driverOf(dir) != driverOf(p.Dir) && p.Name != "main" && !f.Test:
+	case own && driverOf(dir) != "" && driverOf(dir) != driverOf(p.Dir) && p.Name != "main" && p.Dir != stores && !f.Test:
 		return "only programs and tests choose a driver"
 	case own || f.Test:
 		return ""
@@ -131,10 +132,13 @@ func (m *Module) refuse(r *rule, p *Package, f *File, target string) string {
 // a server whether it is ready. Only tests may import it, and tikvtest.
 const servers = "internal/tikvserver"
 
+// stores is a part of tests, which only they may import.
+const stores = "internal/teststores"
+
 // testMay reports whether every test may import dir, whatever its row says. A
 // test stays below its layer all the same: kv's tests may not import tito.
 func testMay(dir string) bool {
-	return match("kvtest/...", dir) || dir == servers || dir == "kv/tikv/tikvtest" || driverOf(dir) == dir && dir != ""
+	return match("kvtest/...", dir) || dir == servers || dir == stores || dir == "kv/tikv/tikvtest" || driverOf(dir) == dir && dir != ""
 }
 
 // driverOf returns the driver folder that dir is or lies in, or "".
