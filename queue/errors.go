@@ -45,7 +45,7 @@ var (
 
 // PanicError is what a handler's panic becomes. It counts as a failed attempt.
 type PanicError struct {
-	Value any    // what the handler panicked with
+	Value any    // what the handler panicked with; text if looking at that panics as well
 	Stack []byte // of the handler's goroutine
 }
 

@@ -282,6 +282,43 @@ func TestPanicError(t *testing.T) {
 	require.EqualError(t, &queue.PanicError{Value: 3}, "queue: handler panicked: 3")
 }
 
+// slip is an error that a nil pointer of it makes panic when it is looked at.
+type slip struct{ cause error }
+
+func (s *slip) Error() string { return s.cause.Error() }
+func (s *slip) Unwrap() error { return s.cause }
+
+// An error that panics when it is looked at fails its event, and not the process.
+func TestFailureErrorPanics(t *testing.T) {
+	for name, fail := range map[string]func() error{
+		"returned": func() error { var s *slip; return s },
+		"wrapped":  func() error { return fmt.Errorf("wrapped: %w", queue.Cancel((*slip)(nil))) },
+		"panic":    func() error { panic((*slip)(nil)) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			eachKind(t, func(b *bubble, kind string) {
+				s := each(kind, func(_ context.Context, ev *queue.Event) error {
+					b.note(ev)
+					if string(ev.Payload) == "bad" {
+						return fail()
+					}
+					return nil
+				})
+				s.MaxAttempts = 2
+				b.publish("k", "bad")
+				stop := b.run(s)
+				b.pass(time.Minute)
+				b.publish("k", "good")
+				b.pass(time.Second)
+				require.NoError(b, stop())
+				require.Equal(b, "bad/1 bad/2 good/1", b.handled())
+				require.Len(b, b.letters(), 1)
+				require.Contains(b, b.letters()[0].Reason, "queue: handler panicked: ")
+			})
+		})
+	}
+}
+
 // With Block an event stays until it succeeds, except when it is canceled.
 func TestFailureBlock(t *testing.T) {
 	eachKind(t, func(b *bubble, kind string) {

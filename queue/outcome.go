@@ -105,8 +105,13 @@ func (s *Subscription) call(ctx context.Context, fn func(ctx context.Context) er
 	defer cancel()
 	defer func() {
 		if p := recover(); p != nil {
-			err = &PanicError{Value: p, Stack: debug.Stack()}
-		} else if context.Cause(ctx) == ErrTimeout { //nolint:errorlint // the cause itself, which nobody wraps
+			err = panicked(p)
+			return
+		}
+		if err != nil && !sound(err) {
+			err = &PanicError{Value: fmt.Sprintf("the methods of the %T that it returned", err)}
+		}
+		if context.Cause(ctx) == ErrTimeout { //nolint:errorlint // the cause itself, which nobody wraps
 			if err == nil {
 				err = ErrTimeout
 			} else {
@@ -117,6 +122,26 @@ func (s *Subscription) call(ctx context.Context, fn func(ctx context.Context) er
 		}
 	}()
 	return fn(ctx)
+}
+
+// panicked makes an error of what a handler panicked with.
+func panicked(value any) error {
+	err := &PanicError{Value: value, Stack: debug.Stack()}
+	if !sound(err) {
+		err.Value = fmt.Sprint(value) // which bears it
+	}
+	return err
+}
+
+// sound tells whether an error can be looked at. Those of a nil pointer in an
+// error, the usual slip, panic; outside of the handler that would end the process.
+func sound(err error) (ok bool) {
+	defer func() { ok = recover() == nil }()
+	var o *outcome
+	_ = errors.As(err, &o) // these look at all that it wraps
+	_ = errors.Is(err, errDone)
+	_ = err.Error()
+	return true
 }
 
 // updateKnown is store.Update for a function that may be repeated: one that
