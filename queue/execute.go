@@ -360,7 +360,10 @@ func (j *job) hand(parts []part) (handResult, error) {
 	return handFailed, err
 }
 
-var errLost = errors.New("queue: partition has another owner")
+var (
+	errLost     = errors.New("queue: partition has another owner")
+	errPanicked = errors.New("queue: handler panicked")
+)
 
 // errDone: the checkpoints say that the events are done, by a commit that had
 // ended unknown.
@@ -398,6 +401,9 @@ func (j *job) handTx(parts []part) (handResult, error) {
 				}
 				return w.s.TxHandler(ctx, tx, eventsOf(parts)[0])
 			})
+			if p := (*PanicError)(nil); errors.As(handlerErr, &p) {
+				return errPanicked // whatever the value, it is neither a conflict nor the store's failure
+			}
 			if handlerErr != nil {
 				return handlerErr
 			}
@@ -409,7 +415,8 @@ func (j *job) handTx(parts []part) (handResult, error) {
 			}
 			return nil
 		})
-		if handlerErr != nil && !errors.Is(err, handlerErr) {
+		panicked := errors.Is(err, errPanicked)
+		if handlerErr != nil && !panicked && !errors.Is(err, handlerErr) {
 			handlerErr = nil // it was of an earlier try, after which no other could begin
 		}
 		unavailable := errors.Is(err, kv.ErrUnavailable) || errors.Is(err, kv.ErrClosed)
@@ -420,6 +427,8 @@ func (j *job) handTx(parts []part) (handResult, error) {
 			return handLost, err
 		case w.ctx.Err() != nil:
 			return handStopped, err
+		case panicked:
+			return handFailed, handlerErr
 		case handlerErr == nil && errors.Is(err, kv.ErrCommitUnknown):
 			continue // the checkpoints tell
 		case total > 1 && (errors.Is(err, kv.ErrConflict) || errors.Is(err, kv.ErrTxnTooLarge)):

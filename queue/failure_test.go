@@ -319,6 +319,37 @@ func TestFailureErrorPanics(t *testing.T) {
 	}
 }
 
+// A panic is a failed attempt, also with an error that would not be one if the
+// handler had returned it.
+func TestFailurePanicsWithErrorOfStore(t *testing.T) {
+	for _, kind := range []string{"tx", "txbatch"} {
+		for _, value := range []error{kv.ErrConflict, kv.ErrUnavailable} {
+			t.Run(fmt.Sprint(kind, " ", value), func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					e := newEngine(t, queue.MemoryStore)
+					e.shared = true
+					p := e.process(t, &kvtest.Faulty{})
+					q, err := queue.Open(p.store, nil)
+					require.NoError(t, err)
+					b := &bubble{TB: t, store: p.store, q: q}
+					s := each(kind, func(_ context.Context, ev *queue.Event) error {
+						b.note(ev)
+						panic(value)
+					})
+					s.MaxAttempts = 3
+					b.publish("k", "e")
+					stop := b.run(s)
+					b.pass(time.Minute)
+					require.NoError(b, stop())
+					require.Equal(b, "e/1 e/2 e/3", b.handled())
+					require.Len(b, b.letters(), 1)
+					p.end(t)
+				})
+			})
+		}
+	}
+}
+
 // With Block an event stays until it succeeds, except when it is canceled.
 func TestFailureBlock(t *testing.T) {
 	eachKind(t, func(b *bubble, kind string) {
