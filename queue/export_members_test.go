@@ -45,6 +45,10 @@ func (q *Queue) Terms(ctx context.Context, tx *kv.Txn, topic, group string, part
 	return terms, err
 }
 
+// Beat has a queue's process show itself, and look at the others, without waiting
+// for its time.
+func (q *Queue) Beat() { q.sharing().soon() }
+
 // Members counts the rows of processes.
 func (q *Queue) Members(ctx context.Context, tx *kv.Txn) (int, error) {
 	n, err := count(ctx, tx, q.keys.kind(kindMember))

@@ -3,6 +3,7 @@ package queue_test
 import (
 	"context"
 	"fmt"
+	"math"
 	"slices"
 	"sync/atomic"
 	"testing"
@@ -380,6 +381,48 @@ func TestSlowHandlerIsWaitedFor(t *testing.T) {
 		for _, term := range c.terms(second, "a", "g") {
 			require.Zero(c, term.Crashes)
 		}
+	})
+}
+
+// TestTimeoutForEver: no timeout is one that an owner is left its partitions for.
+func TestTimeoutForEver(t *testing.T) {
+	inCluster(t, 32, func(c *cluster) {
+		s := queue.Subscription{Topic: "a", Group: "g", Concurrency: 32, Timeout: math.MaxInt64, DrainTimeout: math.MaxInt64}
+		first := c.proc("1").work(plain, s)
+		c.wait(settling)
+		release := c.record.hold("1")
+		c.publish("a")
+		c.wait(time.Second)
+		second := c.proc("2")
+		second.work(plain, s)
+		c.wait(9 * ttl)
+		require.Zero(c, c.record.repeats(), "it was taken from an owner that is at work")
+		first.stop()
+		c.wait(time.Minute)
+		release()
+		require.NoError(c, first.end())
+		c.wait(takeover)
+		require.Zero(c, c.stats("a", "g").Lag())
+		require.Zero(c, c.record.repeats())
+	})
+}
+
+// TestTTLForEver: processes that are never held for dead share partitions too.
+func TestTTLForEver(t *testing.T) {
+	inCluster(t, 32, func(c *cluster) {
+		c.opts.MemberTTL = math.MaxInt64
+		s := queue.Subscription{Topic: "a", Group: "g"}
+		c.proc("1").work(plain, s)
+		c.proc("2").work(plain, s)
+		for _, p := range c.procs {
+			for range 2 { // the second time nothing has changed
+				c.wait(time.Second)
+				p.q.Beat()
+			}
+		}
+		c.wait(time.Second)
+		require.Equal(c, 2, c.members())
+		require.Len(c, shares(c.settled("a", "g")), 2)
 	})
 }
 

@@ -100,6 +100,9 @@ func Open(store *kv.Store, o *Options) (*Queue, error) {
 	if opts.Logger == nil {
 		opts.Logger = slog.New(slog.DiscardHandler)
 	}
+	for _, d := range []*time.Duration{&opts.MemberTTL, &opts.MinPoll, &opts.MaxPoll} {
+		*d = min(*d, forEver)
+	}
 	opts.Prefix = slices.Clone(opts.Prefix)
 	q := &Queue{store: store, opts: opts, keys: keyspace{opts.Prefix}, log: opts.Logger, topics: map[string]*topic{}, alone: make(chan struct{}, 1)}
 	if _, err := rand.Read(q.id[:]); err != nil {

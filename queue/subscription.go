@@ -26,6 +26,10 @@ const (
 	maxMaxAttempts = 1 << 30
 )
 
+// forEver is what longer durations are cut to: as good as any, and a multiple of
+// it, or a sum, is a duration still.
+const forEver = 10 * 365 * 24 * time.Hour
+
 // Subscription says what a worker does: which topic it reads, as which group,
 // and with which handler. Exactly one of the four handlers is set.
 //
@@ -189,6 +193,9 @@ func (s Subscription) withDefaults(info kv.Info) (Subscription, error) {
 		return bad("the store has no NoSync")
 	case s.Partitions != nil && (s.Partitions.From < 0 || s.Partitions.To <= s.Partitions.From):
 		return bad("Partitions is empty or begins below 0")
+	}
+	for _, d := range []*time.Duration{&s.MinBackoff, &s.MaxBackoff, &s.Timeout, &s.DrainTimeout} {
+		*d = min(*d, forEver)
 	}
 	if s.Partitions != nil {
 		r := *s.Partitions
