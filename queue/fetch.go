@@ -257,6 +257,7 @@ func (w *Worker) claimSome(ctx context.Context, unowned []*wanted) error {
 	}
 	var cps []checkpoint
 	busy := make([]bool, len(unowned))
+	since := make([]time.Time, len(unowned))
 	err := updateKnown(ctx, w.q.store, func(tx *kv.Txn) (err error) {
 		if cps, err = w.keys.checkpoints.read(ctx, tx, partitions); err != nil {
 			return err
@@ -267,7 +268,7 @@ func (w *Worker) claimSome(ctx context.Context, unowned []*wanted) error {
 				continue // an earlier run committed after all
 			}
 			var crashed bool
-			if busy[i], crashed = w.judge(l.lane, cp, now); busy[i] {
+			if busy[i], crashed, since[i] = w.judge(l.lane, cp, now); busy[i] {
 				continue
 			}
 			if crashed {
@@ -293,9 +294,7 @@ func (w *Worker) claimSome(ctx context.Context, unowned []*wanted) error {
 		cp := &cps[i]
 		l.done, l.saved = cp.floor, cp.floor
 		if busy[i] {
-			if l.busy.owner != cp.owner || l.busy.floor != cp.floor {
-				l.busy = busyState{cp.owner, cp.floor, now}
-			}
+			l.busy = busyState{cp.owner, cp.floor, since[i], now}
 			if l.head > l.done {
 				l.waits = true
 				w.restAfter(l.lane, jitter(w.q.opts.MaxPoll))
@@ -316,21 +315,27 @@ func (w *Worker) claimSome(ctx context.Context, unowned []*wanted) error {
 }
 
 // judge tells whether a partition is left to the owner that it has, or else
-// whether that one has died with it. What a former worker of this process has not
+// whether that one has died with it; and since when it stands as it does, as far
+// as this worker has seen: what it saw before it was paused, or while it did not
+// want the partition, does not count. What a former worker of this process has not
 // given back nobody works on.
-func (w *Worker) judge(l *lane, cp *checkpoint, now time.Time) (busy, crashed bool) {
+func (w *Worker) judge(l *lane, cp *checkpoint, now time.Time) (busy, crashed bool, since time.Time) {
+	since = now
 	if cp.owner == (token{}) || cp.owner.member() == w.q.id {
-		return false, false
+		return false, false, since
 	}
-	since := now // it has been seen so
+	met := now
 	if l.busy.owner == cp.owner && l.busy.floor == cp.floor {
-		since = l.busy.since
+		met = l.busy.since
+		if now.Sub(l.busy.last) < w.q.opts.MemberTTL+2*w.q.opts.MaxPoll {
+			since = met
+		}
 	}
-	switch w.q.health(cp.owner.member(), since) {
+	switch w.q.health(cp.owner.member(), met) {
 	case healthDead:
-		return false, true
+		return false, true, since
 	case healthAlive:
-		return now.Sub(since) < w.q.opts.MemberTTL+w.s.Timeout, false
+		return now.Sub(since) < w.q.opts.MemberTTL+w.s.Timeout, false, since
 	}
-	return true, false
+	return true, false, since
 }

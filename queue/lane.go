@@ -42,6 +42,7 @@ type busyState struct {
 	owner token
 	floor uint64
 	since time.Time // how long it has been so
+	last  time.Time // when it was seen so last
 }
 
 type laneState uint8
