@@ -162,6 +162,9 @@ func (k *keeper) written(changes []*change, err error) {
 		case c.done != nil:
 			close(c.done)
 		case c.to.owner == token{}: // giveUp
+			if err != nil {
+				break // giveBack tries again
+			}
 			if !c.lost {
 				l.token = token{}
 				l.retry, l.crashes, l.trial, l.careful = retryState{}, 0, noTrial, 0

@@ -355,6 +355,26 @@ func TestInvariant8LaneSetBack(t *testing.T) {
 	require.Equal(t, released, b.stored("k"))
 }
 
+// A partition that could not be given up stays this worker's, with what was done
+// there, until giveBack has told the store.
+func TestGiveUpFails(t *testing.T) {
+	b := newBench(t, MemoryStore)
+	b.fresh()
+	b.publish("k", "1", "2")
+	b.move(b.sequencer(), allShards)
+	w := b.worker(b.q, Subscription{Handler: func(context.Context, *Event) error { return nil }})
+	l := b.take(w).parts[0].lane
+	w.advance(l, 1, 1)
+	l.mine = false
+	w.restAfter(l, 0)
+	changes := w.keeper.next()
+	require.Len(t, changes, 1)
+	w.keeper.written(changes, kv.ErrUnavailable)
+	require.Equal(t, l.token, b.stored("k").owner)
+	require.NoError(t, w.giveBack(t.Context()))
+	require.Equal(t, checkpoint{floor: 1}, b.stored("k"))
+}
+
 // A flush that is behind what is stored leaves it as it is.
 func TestInvariant4FloorOnlyRises(t *testing.T) {
 	Stores(t, func(t *testing.T, open OpenStore) {
