@@ -219,8 +219,8 @@ func (k *keeper) writeSome(ctx context.Context, changes []*change) error {
 			to := c.to
 			c.lost = stored[i].owner != c.owner
 			switch {
-			case c.lost && stored[i].owner == to.owner:
-				c.lost = false // given back by a commit that ended unknown
+			case c.lost && stored[i].owner == to.owner && stored[i].floor >= to.floor:
+				c.lost = false // given back by a commit that ended unknown, for all it matters
 				continue
 			case c.lost:
 				continue

@@ -375,6 +375,31 @@ func TestGiveUpFails(t *testing.T) {
 	require.Equal(t, checkpoint{floor: 1}, b.stored("k"))
 }
 
+// A partition that another worker has taken and given back, behind what this one
+// has done there and not written, is lost: its events come again.
+func TestGivenBackByAnother(t *testing.T) {
+	Stores(t, func(t *testing.T, open OpenStore) {
+		b := newBench(t, open)
+		b.fresh()
+		b.publish("k", "1", "2")
+		b.move(b.sequencer(), allShards)
+		plain := Subscription{Handler: func(context.Context, *Event) error { return nil }}
+		zombie, owner := b.worker(b.queue(), plain), b.worker(b.queue(), plain)
+		p := b.take(zombie).parts[0]
+		zombie.advance(p.lane, 2, 2)
+		require.NotNil(t, b.take(owner))
+		require.NoError(t, owner.giveBack(t.Context()))
+		p.lane.mine = false
+		zombie.restAfter(p.lane, 0)
+		p.lane.mine = true // again, while it is given up
+		changes := zombie.keeper.next()
+		require.NoError(t, zombie.keeper.write(t.Context(), changes))
+		zombie.keeper.written(changes, nil)
+		require.Equal(t, 1, zombie.fetch.len(), "it goes on behind the floor that is stored")
+		require.Zero(t, p.lane.done)
+	})
+}
+
 // A flush that is behind what is stored leaves it as it is.
 func TestInvariant4FloorOnlyRises(t *testing.T) {
 	Stores(t, func(t *testing.T, open OpenStore) {
