@@ -170,8 +170,8 @@ func (k *keeper) written(changes []*change, err error) {
 				l.retry, l.crashes, l.trial, l.careful = retryState{}, 0, noTrial, 0
 			}
 			k.w.rest(l)
-		case c.lost && l.state == laneIdle:
-			k.w.rest(l)
+		case c.lost:
+			k.w.assign(l, l.mine)
 		}
 	}
 	k.progress.Broadcast()

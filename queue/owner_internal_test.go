@@ -400,6 +400,32 @@ func TestGivenBackByAnother(t *testing.T) {
 	})
 }
 
+// A lane that waits for an event to come again does so no longer when another
+// worker has taken its partition: it may have got on there.
+func TestWaitingLaneIsLost(t *testing.T) {
+	b := newBench(t, MemoryStore)
+	plain := Subscription{Handler: func(context.Context, *Event) error { return nil }}
+	for name, learn := range map[string]func(w *Worker, l *lane){
+		"by looking": func(w *Worker, _ *lane) { require.NoError(t, w.load(t.Context())) },
+		"by a flush": func(w *Worker, l *lane) {
+			w.advance(l, 1, 0)
+			changes := w.keeper.next()
+			require.NoError(t, w.keeper.write(t.Context(), changes))
+			w.keeper.written(changes, nil)
+		},
+	} {
+		b.fresh()
+		b.publish("k", "1", "2")
+		b.move(b.sequencer(), allShards)
+		w, other := b.worker(b.queue(), plain), b.worker(b.queue(), plain)
+		l := b.take(w).parts[0].lane
+		w.restAfter(l, time.Hour)
+		require.NotNil(t, b.take(other))
+		learn(w, l)
+		require.Equal(t, laneFetch, l.state, name)
+	}
+}
+
 // A flush that is behind what is stored leaves it as it is.
 func TestInvariant4FloorOnlyRises(t *testing.T) {
 	Stores(t, func(t *testing.T, open OpenStore) {

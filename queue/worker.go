@@ -280,10 +280,11 @@ func (w *Worker) lead(leading bool) {
 }
 
 // assign makes a lane this worker's, or not, and puts it where it belongs if
-// nobody holds it and no list has it. w.mu is held.
+// nobody holds it and no list has it. What a lane waits for that was lost is not
+// known any more. w.mu is held.
 func (w *Worker) assign(l *lane, mine bool) {
 	l.mine = mine
-	if l.state == laneWaiting && !mine {
+	if l.state == laneWaiting && (!mine || l.lost) {
 		l.timer.Stop()
 		l.state = laneIdle
 	}
