@@ -249,6 +249,15 @@ func (c *cluster) settled(topic, group string) map[int]string {
 	return who
 }
 
+// ran returns who has begun events of which partitions since the record's reset.
+func (c *cluster) ran(topic, group string) map[int]string {
+	who := map[int]string{}
+	for id, by := range c.record.runsOf(topic, group) {
+		who[id.partition] = by[0]
+	}
+	return who
+}
+
 // shares counts partitions by process.
 func shares(who map[int]string) map[string]int {
 	n := map[string]int{}

@@ -196,7 +196,7 @@ func (m *members) row() (beat uint64, row []byte) {
 	var reads []subject
 	for _, w := range m.q.claimed {
 		s := subject{topic: w.s.Topic, group: w.s.Group}
-		if w.s.fixed() {
+		if !w.shares() {
 			s.group = "" // sequences the topic, and shares no partitions
 		}
 		if !slices.Contains(reads, s) {

@@ -384,6 +384,46 @@ func TestSlowHandlerIsWaitedFor(t *testing.T) {
 	})
 }
 
+// TestDrainingHandsOver: while a worker that was told to stop waits for a handler,
+// others go on with the partitions that it has finished.
+func TestDrainingHandsOver(t *testing.T) {
+	for _, kind := range kinds {
+		t.Run(string(kind), func(t *testing.T) {
+			inCluster(t, 64, func(c *cluster) {
+				s := queue.Subscription{Topic: "a", Group: "g", BatchSize: 1, Timeout: 14 * time.Second, DrainTimeout: time.Hour}
+				first := c.proc("1").work(kind, s)
+				c.proc("2").work(kind, s)
+				c.wait(settling)
+				busy := -1
+				for p, name := range c.settled("a", "g") {
+					if name == "1" {
+						busy = p
+					}
+				}
+				release := c.record.hold("1")
+				c.publishTo("a", c.keys[busy])
+				c.wait(2 * time.Second)
+				first.stop()
+				c.wait(ttl/3 + 2*time.Second)
+				c.record.reset()
+				c.publish("a")
+				c.wait(5 * time.Second)
+				n := shares(c.ran("a", "g"))
+				require.Equal(c, map[string]int{"2": 63}, n)
+				release()
+				require.NoError(c, first.end())
+				c.wait(5 * time.Second)
+				require.Zero(c, c.stats("a", "g").Lag())
+				require.Zero(c, c.record.repeats())
+				for _, term := range c.terms(first.p, "a", "g") {
+					require.False(c, term.ByQueue)
+					require.Zero(c, term.Crashes)
+				}
+			})
+		})
+	}
+}
+
 // TestTimeoutForEver: no timeout is one that an owner is left its partitions for.
 func TestTimeoutForEver(t *testing.T) {
 	inCluster(t, 32, func(c *cluster) {

@@ -73,8 +73,8 @@ func (q *Queue) Subscribe(s Subscription) (*Worker, error) {
 
 // Run hands out events until ctx ends, and returns nil then: what had started is
 // finished, its progress is kept, and the partitions are given back, so that
-// others can go on at once. It waits for handlers, whose contexts end
-// DrainTimeout later. It returns an error if it could not begin, if the store
+// others can go on at once; those that no handler is at before the rest. It waits
+// for handlers, whose contexts end DrainTimeout later. It returns an error if it could not begin, if the store
 // has failed for good or was closed, or if the progress could not be kept, in
 // which case some events come again.
 //
@@ -216,7 +216,7 @@ func (w *Worker) load(ctx context.Context) error {
 		if l.token != (token{}) && l.token != cps[p].owner {
 			l.lost = true
 		}
-		w.assign(l, mine[p] && w.leading)
+		w.assign(l, mine[p] && w.leading && !w.stopping)
 	}
 	return nil
 }
@@ -324,7 +324,11 @@ func (w *Worker) work(ctx context.Context) error {
 	w.fetchable.Broadcast()
 	w.runnable.Broadcast()
 	w.keeper.progress.Broadcast()
+	free := w.handOver()
 	w.mu.Unlock()
+	if m := w.q.sharing(); free && m != nil {
+		m.soon() // others are told
+	}
 	// What handlers that end at the last moment have done can still be kept, for
 	// another DrainTimeout.
 	drained := time.AfterFunc(w.s.DrainTimeout, func() { end(ErrDraining) })
@@ -350,6 +354,35 @@ func (w *Worker) work(ctx context.Context) error {
 		return nil // what the keeper had no time for has been written now
 	}
 	return err
+}
+
+// handOver gives up the partitions that no handler is at, if there is one that is:
+// it may take long, and others can go on with the rest. It reports whether it did.
+// w.mu is held.
+func (w *Worker) handOver() bool {
+	held := false
+	for p := range w.lanes {
+		held = held || w.lanes[p].state == laneHeld
+	}
+	if !held || !w.q.store.Info().Shared {
+		return false // giveBack is next, or has nobody to give to
+	}
+	for p := range w.lanes {
+		w.assign(&w.lanes[p], false)
+	}
+	for _, list := range []*laneList{&w.ready, &w.fetch} {
+		for list.len() > 0 {
+			w.rest(list.pop())
+		}
+	}
+	return true
+}
+
+// shares tells whether the worker takes part when partitions are divided.
+func (w *Worker) shares() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return !w.s.fixed() && !w.stopping
 }
 
 // giveBack releases all partitions, so that their next owner need not wait, and
