@@ -235,16 +235,16 @@ const (
 )
 
 // ensureGroup returns where a group starts, and registers it if it is new.
-func ensureGroup(ctx context.Context, store *kv.Store, keys keyspace, topic, group string, partitions int, from Start) (start, error) {
+func (q *Queue) ensureGroup(ctx context.Context, topic, group string, partitions int, from Start) (start, error) {
 	var s start
-	err := updateKnown(ctx, store, func(tx *kv.Txn) error {
+	err := q.updateKnown(ctx, "a group", func(tx *kv.Txn) error {
 		var exists bool
 		var err error
-		if s, exists, err = readGroup(ctx, tx, keys, topic, group, partitions); exists || err != nil {
+		if s, exists, err = readGroup(ctx, tx, q.keys, topic, group, partitions); exists || err != nil {
 			return err
 		}
 		if from == FromNewest {
-			heads, err := readHeads(ctx, tx, keys, topic, partitions, allShards)
+			heads, err := readHeads(ctx, tx, q.keys, topic, partitions, allShards)
 			if err != nil {
 				return err
 			}
@@ -252,7 +252,7 @@ func ensureGroup(ctx context.Context, store *kv.Store, keys keyspace, topic, gro
 				s.floors = append(s.floors, h.last...)
 			}
 		}
-		return tx.Set(keys.group(topic, group), s.appendAt(nil, time.Now()))
+		return tx.Set(q.keys.group(topic, group), s.appendAt(nil, time.Now()))
 	})
 	if err != nil {
 		return s, fmt.Errorf("queue: group %q of topic %q: %w", group, topic, err)

@@ -430,6 +430,7 @@ func (j *job) handTx(parts []part) (handResult, error) {
 		case panicked:
 			return handFailed, handlerErr
 		case handlerErr == nil && errors.Is(err, kv.ErrCommitUnknown):
+			w.q.log.Warn("queue: commit of a handler's transaction ended unknown", "topic", w.s.Topic, "group", w.s.Group, "error", err)
 			continue // the checkpoints tell
 		case total > 1 && (errors.Is(err, kv.ErrConflict) || errors.Is(err, kv.ErrTxnTooLarge)):
 			return handConflict, err

@@ -1,9 +1,11 @@
 package queue_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"strings"
 	"sync"
 	"testing"
@@ -347,6 +349,61 @@ func TestFailurePanicsWithErrorOfStore(t *testing.T) {
 				})
 			})
 		}
+	}
+}
+
+// journal is where a Queue's log goes.
+type journal struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+func (j *journal) Write(p []byte) (int, error) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.text.Write(p)
+}
+
+// count counts the lines that hold what.
+func (j *journal) count(what string) int {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return strings.Count(j.text.String(), what)
+}
+
+// A worker whose commits all end unknown says so, about once a second, and goes on
+// when they do not any more.
+func TestUnknownCommitsAreLogged(t *testing.T) {
+	for _, kind := range handlerKinds {
+		t.Run(kind, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				e := newEngine(t, queue.MemoryStore)
+				e.shared = true
+				var faults kvtest.Faulty
+				p := e.process(t, &faults)
+				var log journal
+				q, err := queue.Open(p.store, &queue.Options{Logger: slog.New(slog.NewTextHandler(&log, nil))})
+				require.NoError(t, err)
+				b := &bubble{TB: t, store: p.store, q: q}
+				b.publish("k", "1")
+				var fault *kvtest.Fault
+				stop := b.run(each(kind, func(context.Context, *queue.Event) error {
+					if fault == nil { // of the commit that follows
+						fault = faults.Inject(kvtest.Rule{Call: kvtest.CallCommit, Every: true, Err: errFault})
+					}
+					return nil
+				}))
+				b.pass(time.Minute)
+				require.Zero(t, b.stats().Done)
+				require.Greater(t, log.count("ended unknown"), 40)
+				require.Less(t, log.count("ended unknown"), 100)
+				fault.Lift()
+				b.pass(5 * time.Second)
+				require.EqualValues(t, 1, b.stats().Done)
+				require.NoError(t, stop())
+				p.end(t)
+			})
+		})
 	}
 }
 

@@ -258,7 +258,7 @@ func (w *Worker) claimSome(ctx context.Context, unowned []*wanted) error {
 	var cps []checkpoint
 	busy := make([]bool, len(unowned))
 	since := make([]time.Time, len(unowned))
-	err := updateKnown(ctx, w.q.store, func(tx *kv.Txn) (err error) {
+	err := w.q.updateKnown(ctx, "claims", func(tx *kv.Txn) (err error) {
 		if cps, err = w.keys.checkpoints.read(ctx, tx, partitions); err != nil {
 			return err
 		}

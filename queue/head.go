@@ -17,15 +17,15 @@ const (
 
 // ensureTopic returns how many partitions a topic has. One that is not there
 // is created, with so many; two processes that do so at once conflict.
-func ensureTopic(ctx context.Context, store *kv.Store, keys keyspace, name string, partitions int) (int, error) {
+func (q *Queue) ensureTopic(ctx context.Context, name string, partitions int) (int, error) {
 	have := 0
-	err := updateKnown(ctx, store, func(tx *kv.Txn) error {
+	err := q.updateKnown(ctx, "a topic", func(tx *kv.Txn) error {
 		var err error
-		if have, err = readTopic(ctx, tx, keys, name); have != 0 || err != nil {
+		if have, err = readTopic(ctx, tx, q.keys, name); have != 0 || err != nil {
 			return err
 		}
 		have = partitions
-		return tx.Set(keys.topic(name), appendTopic(nil, partitions, time.Now()))
+		return tx.Set(q.keys.topic(name), appendTopic(nil, partitions, time.Now()))
 	})
 	if err != nil {
 		return 0, fmt.Errorf("queue: topic %q: %w", name, err)

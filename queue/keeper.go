@@ -210,7 +210,7 @@ func (k *keeper) writeSome(ctx context.Context, changes []*change) error {
 	for i, c := range changes {
 		partitions[i] = c.lane.partition
 	}
-	return updateKnown(ctx, k.w.q.store, func(tx *kv.Txn) error {
+	return k.w.q.updateKnown(ctx, "checkpoints", func(tx *kv.Txn) error {
 		stored, err := k.w.keys.checkpoints.read(ctx, tx, partitions)
 		if err != nil {
 			return err

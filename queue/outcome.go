@@ -148,13 +148,14 @@ func sound(err error) (ok bool) {
 // finds what an earlier run has written and then changes nothing, or writes
 // the same again. After kv.ErrCommitUnknown it runs once more, and again after a
 // pause. If the earlier commit lands only after that, it conflicts, for both
-// have written one key.
-func updateKnown(ctx context.Context, store *kv.Store, fn func(tx *kv.Txn) error) error {
+// have written one key. what is for the log.
+func (q *Queue) updateKnown(ctx context.Context, what string, fn func(tx *kv.Txn) error) error {
 	for u := (unknown{}); ; u.pause(ctx) {
-		err := store.Update(ctx, fn)
+		err := q.store.Update(ctx, fn)
 		if !errors.Is(err, kv.ErrCommitUnknown) || ctx.Err() != nil {
 			return err
 		}
+		q.log.Warn("queue: commit of "+what+" ended unknown", "error", err)
 	}
 }
 

@@ -20,7 +20,7 @@ func (b *bench) worker(q *Queue, s Subscription) *Worker {
 	orDefault(&s.Group, "group")
 	w, err := q.Subscribe(s)
 	require.NoError(b, err)
-	begin, err := ensureGroup(b.Context(), b.store, q.keys, b.topic, s.Group, benchPartitions, s.Start)
+	begin, err := q.ensureGroup(b.Context(), b.topic, s.Group, benchPartitions, s.Start)
 	require.NoError(b, err)
 	w.keys = laneKeys{
 		checkpoints: checkpoints{prefix: q.keys.checkpoints(s.Group, b.topic), start: begin},
@@ -526,7 +526,7 @@ func TestCreateAtTheSameTime(t *testing.T) {
 				b.fresh()
 				topic := b.topic + "x"
 				other := func() {
-					got, err := ensureTopic(t.Context(), b.store, b.q.keys, topic, 32)
+					got, err := b.q.ensureTopic(t.Context(), topic, 32)
 					require.NoError(t, err)
 					require.Contains(t, []int{16, 32}, got)
 				}
@@ -540,7 +540,7 @@ func TestCreateAtTheSameTime(t *testing.T) {
 				} else {
 					reset()
 				}
-				got, err := ensureTopic(t.Context(), b.store, b.q.keys, topic, 16)
+				got, err := b.q.ensureTopic(t.Context(), topic, 16)
 				require.NoError(t, err)
 				calls := b.h.calls
 				b.h.reset(nil)
@@ -548,7 +548,7 @@ func TestCreateAtTheSameTime(t *testing.T) {
 				if b.h.late != nil {
 					_ = b.h.land(t.Context())
 				}
-				again, err := ensureTopic(t.Context(), b.store, b.q.keys, topic, 64)
+				again, err := b.q.ensureTopic(t.Context(), topic, 64)
 				require.NoError(t, err)
 				require.Equal(t, got, again)
 				return max(calls, 3)

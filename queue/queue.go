@@ -49,7 +49,9 @@ type Options struct {
 	// workers at once. Defaults 20 ms and 1 s.
 	MinPoll, MaxPoll time.Duration
 
-	// Logger is told of retries, dead letters and lost partitions. Default none.
+	// Logger is told of retries, dead letters and lost partitions, and of calls of
+	// the store that fail and are tried again: without it nobody learns why a
+	// worker stands still. Default none.
 	Logger *slog.Logger
 }
 

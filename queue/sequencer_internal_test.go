@@ -44,7 +44,7 @@ func (b *bench) fresh() {
 	b.n++
 	b.topic = fmt.Sprint("topic", b.n)
 	b.h.reset(nil)
-	_, err := ensureTopic(b.Context(), b.store, b.q.keys, b.topic, benchPartitions)
+	_, err := b.q.ensureTopic(b.Context(), b.topic, benchPartitions)
 	require.NoError(b, err)
 }
 

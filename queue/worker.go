@@ -87,7 +87,7 @@ func (w *Worker) Run(ctx context.Context) error {
 	}
 	defer w.q.release(w)
 	topic := w.s.Topic
-	partitions, err := ensureTopic(ctx, w.q.store, w.q.keys, topic, w.q.opts.Partitions)
+	partitions, err := w.q.ensureTopic(ctx, topic, w.q.opts.Partitions)
 	if err != nil {
 		return orStopped(ctx, err)
 	}
@@ -100,7 +100,7 @@ func (w *Worker) Run(ctx context.Context) error {
 			return orStopped(ctx, err)
 		}
 	}
-	start, err := ensureGroup(ctx, w.q.store, w.q.keys, topic, w.s.Group, partitions, w.s.Start)
+	start, err := w.q.ensureGroup(ctx, topic, w.s.Group, partitions, w.s.Start)
 	if err != nil {
 		return orStopped(ctx, err)
 	}
