@@ -146,7 +146,7 @@ func (w *Worker) othersWait() bool {
 func (j *job) runEvent(p part, ev *Event) {
 	w, l := j.w, p.lane
 	if n := l.retry.attempts; n >= uint32(w.s.MaxAttempts) && !w.s.Block {
-		j.bury(p, ev, n, l.retry.err) // its process died at the last attempt
+		j.bury(p, ev, n, errors.New(l.retry.err)) // its process died at the last attempt
 		return
 	}
 	if l.trial == suspect {
@@ -280,8 +280,7 @@ func (j *job) fail(p part, ev *Event, err error) {
 	v := w.s.judge(err, l.retry.attempts)
 	reason := reasonOf(err)
 	if v.dead {
-		w.q.log.Warn("queue: event given up", "topic", ev.Topic, "group", w.s.Group, "partition", ev.Partition, "seq", ev.Seq, "attempts", v.attempts, "error", err)
-		j.bury(p, ev, v.attempts, reason)
+		j.bury(p, ev, v.attempts, err)
 		return
 	}
 	w.q.log.Info("queue: event comes again", "topic", ev.Topic, "group", w.s.Group, "partition", ev.Partition, "seq", ev.Seq, "attempts", v.attempts, "wait", v.wait, "error", err)
@@ -296,12 +295,13 @@ func (j *job) fail(p part, ev *Event, err error) {
 }
 
 // bury makes an event a dead letter; its partition goes on.
-func (j *job) bury(p part, ev *Event, attempts uint32, reason string) {
+func (j *job) bury(p part, ev *Event, attempts uint32, err error) {
 	w, l := j.w, p.lane
-	if !w.persist(w.deadLetter(l, ev, attempts, reason)) {
+	if !w.persist(w.deadLetter(l, ev, attempts, reasonOf(err))) {
 		p.halted = true
 		return
 	}
+	w.q.log.Warn("queue: event given up", "topic", ev.Topic, "group", w.s.Group, "partition", ev.Partition, "seq", ev.Seq, "attempts", attempts, "error", err)
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	l.rise(ev.Seq)

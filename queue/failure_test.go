@@ -587,10 +587,11 @@ func TestFailurePoisonKills(t *testing.T) {
 		}
 		done := map[string]bool{}
 		deaths := 0
+		var log journal
 		for {
 			var faults kvtest.Faulty
 			p := e.process(b, &faults)
-			q, err := queue.Open(p.store, nil)
+			q, err := queue.Open(p.store, &queue.Options{Logger: slog.New(slog.NewTextHandler(&log, nil))})
 			require.NoError(b, err)
 			died := false
 			s := each(kind, func(_ context.Context, ev *queue.Event) error {
@@ -616,6 +617,7 @@ func TestFailurePoisonKills(t *testing.T) {
 		}
 		require.GreaterOrEqual(b, deaths, maxAttempts)
 		require.Len(b, done, 29)
+		require.Equal(b, 1, log.count(`event given up" topic=topic group=group partition=174 seq=13 attempts=3 error="queue: process died`))
 		q, err = queue.Open(e.store, nil)
 		require.NoError(b, err)
 		require.NoError(b, e.store.View(b.Context(), func(tx *kv.Txn) error {
