@@ -99,6 +99,10 @@ func (t *topic) run(ctx context.Context) {
 	stale := false     // the log may go further than this process knows
 	var poll time.Time // when to look at every shard; at once at the start
 	check := time.Now().Add(firstHintCheck)
+	checked := make(chan uint32, 1) // what a check has found
+	checking := false
+	var checks sync.WaitGroup
+	defer checks.Wait()
 	forget := time.Now().Add(jitter(forgetEvery))
 	for ctx.Err() == nil {
 		now := time.Now()
@@ -108,9 +112,16 @@ func (t *topic) run(ctx context.Context) {
 			which = allShards
 		}
 		which &= t.q.sequences(t.name)
-		if polling && !now.Before(check) {
-			check = now.Add(hintCheckEvery) // also if it fails: nothing waits for it
-			t.check(ctx, seq, which)
+		if polling && !checking && !now.Before(check) {
+			checking = true
+			s := *seq
+			checks.Go(func() { checked <- t.check(ctx, &s, which) })
+		}
+		select {
+		case found := <-checked:
+			checking, check = false, now.Add(hintCheckEvery) // also if it failed
+			t.moveStrays(ctx, seq, found)
+		default:
 		}
 		busy, err := t.advance(ctx, seq, which, polling || stale)
 		switch {
@@ -169,21 +180,32 @@ func (t *topic) advance(ctx context.Context, seq *sequencer, which uint32, look 
 	return busy, nil
 }
 
-// check looks for rows where the hints say that there are none, and moves them.
-// There are some only if a transaction has outlived the store's lifetime.
-func (t *topic) check(ctx context.Context, seq *sequencer, which uint32) {
+// check returns the shards that have rows where the hints say that there are none.
+// There are some only if a transaction has outlived the store's lifetime. It can take
+// long (see strays), so it runs beside all else.
+func (t *topic) check(ctx context.Context, seq *sequencer, which uint32) (found uint32) {
 	found, err := seq.strays(ctx, which)
-	if err == nil && found != 0 {
-		var m moved
-		if m, err = seq.move(ctx, found, true); err == nil {
-			t.q.log.Warn("queue: rows below the hint of the inbox; transactions outlive the store's lifetime", "topic", t.name, "rows", m.below)
-			t.dirty.Or(m.shards)
-			t.raise(m.ends)
-		}
-	}
 	if err != nil && ctx.Err() == nil {
 		t.q.log.Warn("queue: checking the hints of the inbox failed", "topic", t.name, "error", err)
 	}
+	return found
+}
+
+// moveStrays moves what a check has found.
+func (t *topic) moveStrays(ctx context.Context, seq *sequencer, found uint32) {
+	if found == 0 {
+		return
+	}
+	m, err := seq.move(ctx, found, true)
+	if err != nil {
+		if ctx.Err() == nil {
+			t.q.log.Warn("queue: moving rows below the hint of the inbox failed", "topic", t.name, "error", err)
+		}
+		return
+	}
+	t.q.log.Warn("queue: rows below the hint of the inbox; transactions outlive the store's lifetime", "topic", t.name, "rows", m.below)
+	t.dirty.Or(m.shards)
+	t.raise(m.ends)
 }
 
 // look reads how far the log goes.
