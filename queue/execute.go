@@ -93,6 +93,9 @@ func (w *Worker) nextJob() *job {
 		if len(j.parts) > 0 {
 			return j
 		}
+		if w.fetch.len() > 0 {
+			w.fetchable.Signal() // which may wait for more room while there was other work
+		}
 		w.runnable.Wait()
 	}
 }
