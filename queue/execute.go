@@ -154,7 +154,7 @@ func (j *job) runEvent(p part, ev *Event) {
 	}
 	if l.trial == suspect {
 		if !w.enterAlone() {
-			p.halted = true
+			p.halted, p.wait = true, jitter(w.q.opts.MaxPoll)
 			return
 		}
 		defer w.leaveAlone()
@@ -182,13 +182,14 @@ func (j *job) runEvent(p part, ev *Event) {
 	}
 }
 
-// enterAlone waits until no other suspect of the process is with a handler, of
-// whatever topic and group. It reports false if the worker ends before.
+// enterAlone reports whether no other suspect of the process is with a handler, of
+// whatever topic and group. If so none will be until leaveAlone. It does not wait,
+// since there are other partitions to work on.
 func (w *Worker) enterAlone() bool {
 	select {
 	case w.q.alone <- struct{}{}:
 		return true
-	case <-w.ending:
+	default:
 		return false
 	}
 }

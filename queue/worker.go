@@ -27,8 +27,7 @@ type Worker struct {
 
 	// ctx is of handlers and of what they cause. It outlives Run's context by
 	// DrainTimeout.
-	ctx    context.Context
-	ending <-chan struct{} // closed when Run is told to stop, or the worker fails
+	ctx context.Context
 
 	mu       sync.Mutex
 	running  bool // or has been
@@ -302,7 +301,7 @@ func (w *Worker) work(ctx context.Context) error {
 	waiting, stop := context.WithCancel(ctx)
 	defer stop()
 	w.mu.Lock()
-	w.ctx, w.ending, w.stop = handlers, waiting.Done(), stop
+	w.ctx, w.stop = handlers, stop
 	if w.err != nil { // the topic has failed already
 		stop()
 	}

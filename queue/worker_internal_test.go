@@ -42,3 +42,23 @@ func TestIdleExecutorGetsALittleRoom(t *testing.T) {
 		require.Nil(t, <-idle)
 	})
 }
+
+// While a suspect is with a handler another one waits, and its executor does not:
+// it has other partitions to work on.
+func TestSuspectKeepsNoExecutor(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t, MemoryStore)
+		b.fresh()
+		w := b.worker(b.q, Subscription{Handler: func(context.Context, *Event) error { return nil }})
+		b.publish("k", "1")
+		b.move(b.sequencer(), allShards)
+		j := b.take(w)
+		p := j.parts[0]
+		p.lane.trial = suspect
+		require.True(t, w.enterAlone()) // another one
+		j.runEvent(p, p.events[0])
+		require.True(t, p.halted)
+		require.Positive(t, p.wait)
+		require.Zero(t, p.lane.done)
+	})
+}
