@@ -93,6 +93,7 @@ func (q *Queue) forget(ctx context.Context, topic string) (more bool, err error)
 		more = false
 		now := time.Now()
 		var expired, uniques [][]byte
+		size, room := 0, q.txnRoom()
 		due := kv.Range{Start: prefix, End: binary.BigEndian.AppendUint64(prefix[:len(prefix):len(prefix)], uint64(now.UnixMilli()))}
 		for pair, err := range tx.Scan(ctx, due, &kv.ScanOptions{KeysOnly: true, Limit: maxForget}) {
 			if err != nil {
@@ -106,13 +107,17 @@ func (q *Queue) forget(ctx context.Context, topic string) (more bool, err error)
 			if err != nil || len(rest) > 0 {
 				return fmt.Errorf("%w: key of a message that is remembered", ErrCorrupt)
 			}
-			expired = append(expired, bytes.Clone(pair.Key))
-			uniques = append(uniques, q.keys.unique(topic, unique))
+			key := q.keys.unique(topic, unique)
+			if size += len(pair.Key) + len(key); size > room && len(expired) > 0 {
+				more = true
+				break
+			}
+			expired, uniques = append(expired, bytes.Clone(pair.Key)), append(uniques, key)
 		}
 		if len(expired) == 0 {
 			return nil
 		}
-		more = len(expired) == maxForget
+		more = more || len(expired) == maxForget
 		rows, err := tx.BatchGet(ctx, uniques)
 		if err != nil {
 			return err

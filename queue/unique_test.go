@@ -3,6 +3,7 @@ package queue_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strings"
 	"sync"
 	"testing"
@@ -102,6 +103,23 @@ func TestUniqueExpires(t *testing.T) {
 		require.Zero(t, remembered(t, store), "what has expired is removed")
 		cancel()
 		require.NoError(t, <-ran)
+	})
+}
+
+// What has expired is removed also if it does not fit into one transaction.
+func TestUniqueExpiresInPieces(t *testing.T) {
+	inBubble(t, nil, func(b *bubble) {
+		store := queue.MemoryStore(b, &kv.Options{MaxTxnSize: 32 << 10})
+		q, err := queue.Open(store, nil)
+		require.NoError(t, err)
+		for i := range 200 {
+			publish(t, store, q, queue.Message{Topic: "topic", Unique: strings.Repeat("u", 250) + fmt.Sprint(i), UniqueFor: time.Hour})
+		}
+		require.Equal(t, 400, remembered(t, store))
+		stop := b.runOn(q, queue.Subscription{Handler: func(context.Context, *queue.Event) error { return nil }})
+		elapse(2 * time.Hour)
+		require.Zero(t, remembered(t, store))
+		require.NoError(t, stop())
 	})
 }
 
