@@ -221,6 +221,9 @@ func (b *shardMove) run(ctx context.Context) error {
 		if !b.fits(len(row)) {
 			break
 		}
+		if b.rows == 0 {
+			b.bytes = b.headSize()
+		}
 		if len(rest) != inboxPosSize || len(row) < rowHeadSize {
 			return fmt.Errorf("%w: inbox of shard %d of topic %q", ErrCorrupt, b.shard, b.s.topic)
 		}
@@ -272,9 +275,14 @@ func (b *shardMove) fits(size int) bool {
 	case b.rows == b.share:
 		return false
 	case b.rows > 0:
-		return b.bytes+size <= min(b.room, b.left)
+		return b.bytes+size <= min(b.room+b.headSize(), b.left)
 	}
-	return b.must || size <= b.left
+	return b.must || b.headSize()+size <= b.left
+}
+
+// headSize is at least what writing the head takes.
+func (b *shardMove) headSize() int {
+	return len(b.prefix) + 1 + inboxPosSize + binary.MaxVarintLen64*(1+len(b.head.last))
 }
 
 func minPos(a, b inboxPos) inboxPos {

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -334,6 +335,37 @@ func TestSequencerLargeRows(t *testing.T) {
 		}
 		b.finish()
 	})
+}
+
+// Heads have room in a pass too, however many partitions there are.
+func TestSequencerLargeHeads(t *testing.T) {
+	b := &bench{TB: t, h: &hooks{}, topic: "topic"}
+	b.store = MemoryStore(t, &kv.Options{MaxTxnSize: 64 << 10})
+	b.q = b.queue()
+	s := &sequencer{store: b.store, keys: b.q.keys, topic: b.topic, partitions: maxPartitions}
+	require.NoError(t, b.store.Update(t.Context(), func(tx *kv.Txn) error {
+		return tx.Set(b.q.keys.topic(b.topic), appendTopic(nil, maxPartitions, time.Now()))
+	}))
+	for shard := range shards { // each partition has so many events already
+		h := head{last: slices.Repeat([]uint64{1 << 20}, maxPartitions/shards)}
+		require.NoError(t, b.store.Update(t.Context(), func(tx *kv.Txn) error {
+			return tx.Set(b.q.keys.head(b.topic, shard), h.append(nil))
+		}))
+	}
+	const total = 1000
+	for range total / 50 {
+		require.NoError(t, b.store.Update(t.Context(), func(tx *kv.Txn) error {
+			for range 50 {
+				b.publishIn(tx, "", "some payload")
+			}
+			return nil
+		}))
+	}
+	rows := 0
+	for pass := 0; rows < total; pass++ {
+		require.Less(t, pass, total/10)
+		rows += b.move(s, allShards).rows
+	}
 }
 
 // Rows below the hint cannot be, but if they are a pass from the start finds
