@@ -423,7 +423,11 @@ func (j *job) handTx(parts []part) (handResult, error) {
 		if handlerErr != nil && !panicked && !errors.Is(err, handlerErr) {
 			handlerErr = nil // it was of an earlier try, after which no other could begin
 		}
-		unavailable := errors.Is(err, kv.ErrUnavailable) || errors.Is(err, kv.ErrClosed)
+		// The store's, of which a handler that reads or writes may be the first to
+		// learn. (ErrClosed from a handler may be of some other store; if not, noting
+		// the failure fails too.)
+		unavailable := errors.Is(err, kv.ErrUnavailable) && (handlerErr == nil || w.q.store.Info().Shared) ||
+			errors.Is(err, kv.ErrClosed) && handlerErr == nil
 		switch {
 		case err == nil || errors.Is(err, errDone):
 			return handDone, nil
@@ -438,8 +442,8 @@ func (j *job) handTx(parts []part) (handResult, error) {
 			continue // the checkpoints tell
 		case total > 1 && (errors.Is(err, kv.ErrConflict) || errors.Is(err, kv.ErrTxnTooLarge)):
 			return handConflict, err
-		case !ran && !errors.Is(err, kv.ErrConflict), unavailable && (handlerErr == nil || w.q.store.Info().Shared):
-			return handStore, err // of which a handler that reads or writes may be the first to learn
+		case !ran && !errors.Is(err, kv.ErrConflict), unavailable:
+			return handStore, err
 		}
 		return handFailed, err
 	}

@@ -321,6 +321,35 @@ func TestFailureErrorPanics(t *testing.T) {
 	}
 }
 
+// A handler that meets a closed store, another one than the queue's, fails its event
+// and does not end the worker.
+func TestFailureOtherStoreClosed(t *testing.T) {
+	for _, kind := range handlerKinds {
+		t.Run(kind, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				e := newEngine(t, queue.MemoryStore)
+				e.shared = true
+				p := e.process(t, &kvtest.Faulty{})
+				q, err := queue.Open(p.store, nil)
+				require.NoError(t, err)
+				b := &bubble{TB: t, store: p.store, q: q}
+				s := each(kind, func(_ context.Context, ev *queue.Event) error {
+					b.note(ev)
+					return fmt.Errorf("another store: %w", kv.ErrClosed)
+				})
+				s.MaxAttempts = 2
+				b.publish("k", "e")
+				stop := b.run(s)
+				b.pass(time.Minute)
+				require.NoError(b, stop())
+				require.Equal(b, "e/1 e/2", b.handled())
+				require.Len(b, b.letters(), 1)
+				p.end(t)
+			})
+		})
+	}
+}
+
 // A panic is a failed attempt, also with an error that would not be one if the
 // handler had returned it.
 func TestFailurePanicsWithErrorOfStore(t *testing.T) {
