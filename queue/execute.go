@@ -392,6 +392,7 @@ func (j *job) handTx(parts []part) (handResult, error) {
 	}
 	for u := (unknown{}); ; u.pause(w.ctx) {
 		var handlerErr error
+		var took time.Duration
 		ran := false
 		err := w.q.store.Run(w.ctx, o, func(tx *kv.Txn) error {
 			handlerErr, ran = nil, false
@@ -399,12 +400,14 @@ func (j *job) handTx(parts []part) (handResult, error) {
 				return err
 			}
 			ran = true
+			began := time.Now()
 			handlerErr = w.s.call(w.ctx, func(ctx context.Context) error {
 				if w.s.TxBatchHandler != nil {
 					return w.s.TxBatchHandler(ctx, tx, eventsOf(parts))
 				}
 				return w.s.TxHandler(ctx, tx, eventsOf(parts)[0])
 			})
+			took = time.Since(began)
 			if p := (*PanicError)(nil); errors.As(handlerErr, &p) {
 				return errPanicked // whatever the value, it is neither a conflict nor the store's failure
 			}
@@ -444,6 +447,8 @@ func (j *job) handTx(parts []part) (handResult, error) {
 			return handConflict, err
 		case !ran && !errors.Is(err, kv.ErrConflict), unavailable:
 			return handStore, err
+		case handlerErr == nil && errors.Is(err, kv.ErrTxnTooOld) && took < w.s.Timeout/2:
+			return handStore, err // it was slow, or had too much to remember: one that is ill makes no dead letters
 		}
 		return handFailed, err
 	}

@@ -350,6 +350,44 @@ func TestFailureOtherStoreClosed(t *testing.T) {
 	}
 }
 
+// A transaction that a slow store has made too old is no failure of its event. One
+// that took a slow handler is.
+func TestFailureTooOld(t *testing.T) {
+	for _, kind := range []string{"tx", "txbatch"} {
+		for takes, handled := range map[time.Duration]string{
+			4 * time.Second: "e/1 e/1 e/1 e/1",
+			6 * time.Second: "e/1 e/2",
+		} {
+			t.Run(fmt.Sprint(kind, takes), func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					e := newEngine(t, queue.MemoryStore)
+					var faults kvtest.Faulty
+					p := e.process(t, &faults)
+					q, err := queue.Open(p.store, nil)
+					require.NoError(t, err)
+					b := &bubble{TB: t, store: p.store, q: q}
+					s := each(kind, func(_ context.Context, ev *queue.Event) error {
+						b.note(ev)
+						<-time.After(takes)
+						if len(b.saw) < 4 {
+							faults.Inject(kvtest.Rule{Call: kvtest.CallCommit, Err: kv.ErrTxnTooOld})
+						}
+						return nil
+					})
+					s.MaxAttempts, s.Timeout = 2, 10*time.Second
+					b.publish("k", "e")
+					stop := b.run(s)
+					b.pass(time.Minute)
+					require.NoError(b, stop())
+					require.Equal(b, handled, b.handled())
+					require.Equal(b, takes > s.Timeout/2, len(b.letters()) == 1)
+					p.end(t)
+				})
+			})
+		}
+	}
+}
+
 // A panic is a failed attempt, also with an error that would not be one if the
 // handler had returned it.
 func TestFailurePanicsWithErrorOfStore(t *testing.T) {

@@ -58,7 +58,9 @@ type Subscription struct {
 	// exactly once. On a conflict it runs again in a new transaction, as by
 	// kv.Store.Update, so it must have no effects but on tx. An error that wraps
 	// kv.ErrUnavailable, on a store that processes share, is taken for the store's:
-	// the event comes again, and the attempt does not count.
+	// the event comes again, and the attempt does not count. Nor does one whose
+	// transaction has become too old although the handler took less than half of
+	// Timeout.
 	TxHandler func(ctx context.Context, tx *kv.Txn, ev *Event) error
 
 	// BatchHandler is Handler for up to BatchSize events at once, of any
