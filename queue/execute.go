@@ -3,6 +3,7 @@ package queue
 import (
 	"context"
 	"errors"
+	"runtime/debug"
 	"slices"
 	"time"
 
@@ -394,7 +395,7 @@ func (j *job) handTx(parts []part) (handResult, error) {
 		var handlerErr error
 		var took time.Duration
 		ran := false
-		err := w.q.store.Run(w.ctx, o, func(tx *kv.Txn) error {
+		err := j.runTx(o, func(tx *kv.Txn) error {
 			handlerErr, ran = nil, false
 			if err := j.check(tx, parts, partitions); err != nil {
 				return err
@@ -452,6 +453,26 @@ func (j *job) handTx(parts []part) (handResult, error) {
 		}
 		return handFailed, err
 	}
+}
+
+// runTx is kv.Store.Run, which lives when a function panics that a handler has given
+// to kv.Txn.OnCommit: what was committed is done.
+func (j *job) runTx(o *kv.TxnOptions, fn func(tx *kv.Txn) error) (err error) {
+	var last *kv.Txn
+	defer func() {
+		if last == nil || last.CommitVersion() == 0 {
+			return
+		}
+		if p := recover(); p != nil {
+			j.w.q.log.Error("queue: a function given to OnCommit panicked", "topic", j.w.s.Topic, "group", j.w.s.Group,
+				"panic", p, "stack", string(debug.Stack()))
+			err = nil
+		}
+	}()
+	return j.w.q.store.Run(j.w.ctx, o, func(tx *kv.Txn) error {
+		last = tx
+		return fn(tx)
+	})
 }
 
 // check compares the stored checkpoints with the lanes.

@@ -388,6 +388,34 @@ func TestFailureTooOld(t *testing.T) {
 	}
 }
 
+// What a handler has had committed is done, also if it panics what is to be done
+// after that.
+func TestFailureOnCommitPanics(t *testing.T) {
+	for _, kind := range []string{"tx", "txbatch"} {
+		t.Run(kind, func(t *testing.T) {
+			inBubble(t, nil, func(b *bubble) {
+				one := func(tx *kv.Txn, evs ...*queue.Event) error {
+					b.note(evs...)
+					tx.OnCommit(func() { panic("after the commit") })
+					return nil
+				}
+				s := queue.Subscription{TxHandler: func(_ context.Context, tx *kv.Txn, ev *queue.Event) error { return one(tx, ev) }}
+				if kind == "txbatch" {
+					s = queue.Subscription{TxBatchHandler: func(_ context.Context, tx *kv.Txn, evs []*queue.Event) error { return one(tx, evs...) }}
+				}
+				b.publish("k", "1", "2")
+				stop := b.run(s)
+				b.pass(time.Second)
+				b.publish("k", "3")
+				b.pass(time.Second)
+				require.NoError(b, stop())
+				require.Equal(b, "1/1 2/1 3/1", b.handled())
+				require.Equal(b, queue.Stats{Events: 3, Done: 3}, b.stats())
+			})
+		})
+	}
+}
+
 // A panic is a failed attempt, also with an error that would not be one if the
 // handler had returned it.
 func TestFailurePanicsWithErrorOfStore(t *testing.T) {
