@@ -109,7 +109,8 @@ type Image struct {
 
 // ParseEvent reads an event that a write of some table has published. It fails
 // with ErrEvent for any other event, and with ErrCorrupt for one that is
-// malformed. The result shares memory with ev.
+// malformed: that is what an event of others looks like whose payload happens to
+// begin with a 't'. The result shares memory with ev.
 func ParseEvent(ev *queue.Event) (*RowEvent, error) {
 	v, err := parseEvent(ev)
 	if err != nil {
