@@ -155,20 +155,20 @@ func (p *safePoints) Put(k, v string) error {
 	return err
 }
 
-// Raise sets k to v unless it is higher.
-func (p *safePoints) Raise(k string, v uint64) error {
+// Raise sets k to v unless it is higher, and returns what it is then.
+func (p *safePoints) Raise(k string, v uint64) (uint64, error) {
 	ctx, cancel := context.WithTimeout(p.etcd.Ctx(), pdCallTimeout)
 	defer cancel()
 	for {
 		r, err := p.get(ctx, k)
 		if err != nil {
-			return err
+			return 0, err
 		}
 		var revision int64
 		if len(r.Kvs) > 0 {
 			revision = r.Kvs[0].ModRevision
 			if old, err := strconv.ParseUint(string(r.Kvs[0].Value), 10, 64); err == nil && old >= v {
-				return nil
+				return old, nil
 			}
 		}
 		done, err := p.etcd.Txn(ctx).
@@ -176,7 +176,7 @@ func (p *safePoints) Raise(k string, v uint64) error {
 			Then(clientv3.OpPut(k, strconv.FormatUint(v, 10))).
 			Commit()
 		if err != nil || done.Succeeded {
-			return err
+			return v, err
 		}
 	}
 }
