@@ -41,8 +41,6 @@ const (
 // context that ends with the opening if that is given up: the library has no
 // other way to stop it.
 func connect(ctx context.Context, addrs []string, o *Options) (*connection, error) {
-	ctx, cancel := engine.Bounded(ctx, o.Timeout)
-	defer cancel()
 	security := config.Security{}
 	if o.TLS != nil {
 		security = config.NewSecurity(o.TLS.CA, o.TLS.Cert, o.TLS.Key, nil)
