@@ -257,3 +257,37 @@ func TestPastLifetime(t *testing.T) {
 	}
 	require.Empty(t, scanKeys(t, s))
 }
+
+// TestTimeOfRegions: a walk over many regions without a pair does not end because
+// they are many.
+func TestTimeOfRegions(t *testing.T) {
+	c := servers.Cluster(t)
+	prefix := c.Prefix(t)
+	require.NoError(t, c.Split(t.Context(), prefix, []byte("a"), []byte("b"), []byte("c")))
+	s, err := c.OpenAt(t.Context(), prefix, nil)
+	require.NoError(t, err)
+	w := intercept(t, s)
+	defer func() {
+		w.clear()
+		require.NoError(t, s.Close())
+	}()
+	for _, reverse := range []bool{false, true} {
+		var last time.Time
+		var asked int
+		w.set(func(ctx context.Context, req *tikvrpc.Request, send func() (*tikvrpc.Response, error)) (*tikvrpc.Response, error) {
+			if req.Type == tikvrpc.CmdScan {
+				until, bounded := ctx.Deadline()
+				asked++
+				if !bounded || !until.After(last) {
+					t.Error("the request has no time of its own")
+				}
+				last = until
+			}
+			return send()
+		})
+		require.NoError(t, s.View(t.Context(), func(tx *kv.Txn) error {
+			return walk(t.Context(), tx, 0, &kv.ScanOptions{Reverse: reverse})
+		}))
+		require.GreaterOrEqual(t, asked, 4)
+	}
+}
