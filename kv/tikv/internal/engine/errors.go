@@ -23,9 +23,10 @@ type failure struct {
 
 // fail makes an error that is all of is. A context error of the client's is
 // nobody's business but where it is the caller's context that has ended: then
-// it is among is.
+// it is among is. So is the driver's own refusal, which says that nothing was
+// written, where that is certain.
 func fail(cause error, is ...error) error {
-	for _, own := range [...]error{context.Canceled, context.DeadlineExceeded} {
+	for _, own := range [...]error{context.Canceled, context.DeadlineExceeded, kv.ErrTxnTooOld} {
 		if errors.Is(cause, own) && !slices.ContainsFunc(is, func(e error) bool { return errors.Is(e, own) }) {
 			cause = nil
 		}
@@ -38,7 +39,7 @@ func (f *failure) Error() string {
 	for i, e := range f.is {
 		texts[i] = e.Error()
 	}
-	if why := reason(f.cause); why != "" {
+	if why := reason(f.cause); why != "" && !slices.Contains(texts, why) {
 		texts = append(texts, why)
 	}
 	return strings.Join(texts, ": ")

@@ -48,7 +48,7 @@ func TestCommitError(t *testing.T) {
 			for _, want := range c.want {
 				require.ErrorIs(t, err, want)
 			}
-			for _, kind := range []error{kv.ErrConflict, kv.ErrCommitUnknown, kv.ErrUnavailable, kv.ErrTxnTooLarge} {
+			for _, kind := range []error{kv.ErrConflict, kv.ErrCommitUnknown, kv.ErrUnavailable, kv.ErrTxnTooLarge, kv.ErrTxnTooOld} {
 				require.Equal(t, errors.Is(c.want[0], kind), errors.Is(err, kind), "it is of one kind only")
 			}
 		})
