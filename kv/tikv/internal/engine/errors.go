@@ -55,9 +55,9 @@ func (f *failure) Unwrap() []error {
 // errTimeout is why a call ends that its caller would have waited for longer.
 var errTimeout = errors.New("kv: tikv: the cluster did not answer in time")
 
-// plain are errors of the client with constant texts.
+// plain are errors of the client and the driver with constant texts.
 var plain = [...]error{ // immutable
-	tikverr.ErrResultUndetermined, tikverr.ErrRegionUnavailable, tikverr.ErrTiKVServerTimeout,
+	errTimeout, tikverr.ErrResultUndetermined, tikverr.ErrRegionUnavailable, tikverr.ErrTiKVServerTimeout,
 	tikverr.ErrTiKVServerBusy, tikverr.ErrTiKVStaleCommand, tikverr.ErrTiKVMaxTimestampNotSynced,
 	tikverr.ErrResolveLockTimeout, tikverr.ErrRegionDataNotReady, tikverr.ErrRegionNotInitialized,
 	tikverr.ErrTiKVDiskFull, tikverr.ErrRegionRecoveryInProgress, tikverr.ErrBodyMissing,

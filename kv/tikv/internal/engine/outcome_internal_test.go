@@ -4,11 +4,15 @@ import (
 	"context"
 	"errors"
 	"testing"
+	"time"
 
 	"github.com/pingcap/kvproto/pkg/errorpb"
 	"github.com/pingcap/kvproto/pkg/kvrpcpb"
 	"github.com/stretchr/testify/require"
 	tikverr "github.com/tikv/client-go/v2/error"
+	"github.com/tikv/client-go/v2/oracle"
+	"github.com/tikv/client-go/v2/testutils"
+	"github.com/tikv/client-go/v2/tikv"
 	"github.com/tikv/client-go/v2/tikvrpc"
 
 	"github.com/tito-db/tito-go/kv"
@@ -105,4 +109,47 @@ func TestWatcher(t *testing.T) {
 			require.Equal(t, c.want, w.outcome())
 		})
 	}
+}
+
+// mute is a clock that does not tell the time from some question on.
+type mute struct {
+	oracle.Oracle
+	left int
+}
+
+func (m *mute) GetTimestamp(ctx context.Context, o *oracle.Option) (uint64, error) {
+	if m.left--; m.left >= 0 {
+		return m.Oracle.GetTimestamp(ctx, o)
+	}
+	<-ctx.Done()
+	return 0, ctx.Err()
+}
+
+// TestCommitWithoutTime: a commit does not wait for PD without end.
+func TestCommitWithoutTime(t *testing.T) {
+	servers, cluster, pd, err := testutils.NewMockTiKV("", nil)
+	require.NoError(t, err)
+	testutils.BootstrapWithSingleStore(cluster)
+	client, err := tikv.NewTestTiKVStore(servers, pd, nil, nil, 0)
+	require.NoError(t, err)
+	d, err := Open(t.Context(), client, Options{Timeout: 100 * time.Millisecond})
+	require.NoError(t, err)
+	clock := &mute{Oracle: client.GetOracle()}
+	client.SetOracle(clock)
+	for told, want := range map[int]error{
+		1: kv.ErrUnavailable,   // nothing is sent without a timestamp
+		2: kv.ErrCommitUnknown, // the prewrite was; two phases need another one
+	} {
+		clock.left = told
+		tx, err := d.Begin(t.Context(), kv.BeginOptions{})
+		require.NoError(t, err)
+		_, err = tx.Commit(context.Background(), &kv.Commit{Writes: []kv.Write{{Key: []byte("a"), Value: []byte("1")}}})
+		require.ErrorIs(t, err, want)
+		require.ErrorIs(t, err, errTimeout)
+		require.ErrorContains(t, err, errTimeout.Error())
+		require.NotEqual(t, errors.Is(err, kv.ErrUnavailable), errors.Is(err, kv.ErrCommitUnknown), "it is of one kind")
+		require.NotErrorIs(t, err, context.DeadlineExceeded)
+		tx.Release()
+	}
+	require.NoError(t, d.Close())
 }
