@@ -291,3 +291,27 @@ func TestTimeOfRegions(t *testing.T) {
 		require.GreaterOrEqual(t, asked, 4)
 	}
 }
+
+// TestLargeValues: after a page of large values fewer are asked for, though the
+// page was short because its region ended.
+func TestLargeValues(t *testing.T) {
+	s, w := wired(t, nil)
+	for _, k := range []string{"a", "b"} {
+		put(t, s, k, strings.Repeat("v", 5<<20))
+	}
+	put(t, s, "z", "small")
+	var limits []uint32
+	w.set(func(_ context.Context, req *tikvrpc.Request, send func() (*tikvrpc.Response, error)) (*tikvrpc.Response, error) {
+		if req.Type == tikvrpc.CmdScan {
+			limits = append(limits, req.Scan().GetLimit())
+		}
+		return send()
+	})
+	require.NoError(t, s.View(t.Context(), func(tx *kv.Txn) error {
+		return walk(t.Context(), tx, 3, nil)
+	}))
+	require.Greater(t, limits[0], uint32(2))
+	for _, limit := range limits[1:] {
+		require.EqualValues(t, 1, limit)
+	}
+}
