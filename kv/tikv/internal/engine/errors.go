@@ -35,13 +35,16 @@ func fail(cause error, is ...error) error {
 }
 
 func (f *failure) Error() string {
-	texts := make([]string, len(f.is))
-	for i, e := range f.is {
-		texts[i] = e.Error()
+	var texts []string
+	add := func(text string) {
+		if text != "" && !slices.Contains(texts, text) {
+			texts = append(texts, text)
+		}
 	}
-	if why := reason(f.cause); why != "" && !slices.Contains(texts, why) {
-		texts = append(texts, why)
+	for _, e := range f.is {
+		add(e.Error())
 	}
+	add(reason(f.cause))
 	return strings.Join(texts, ": ")
 }
 

@@ -3,6 +3,7 @@ package engine
 import (
 	"context"
 	"errors"
+	"strings"
 	"testing"
 	"time"
 
@@ -24,6 +25,8 @@ var errBroken = errors.New("the connection broke")
 func TestCommitError(t *testing.T) {
 	ended, cancel := context.WithCancel(t.Context())
 	cancel()
+	timeUp, cancel := context.WithTimeoutCause(t.Context(), 0, errTimeout)
+	defer cancel()
 	sent := outcome{sent: true}
 	lost := outcome{sent: true, lost: true}
 	conflict := outcome{sent: true, lost: true, conflict: true}
@@ -45,12 +48,14 @@ func TestCommitError(t *testing.T) {
 		"anything, before":            {t.Context(), errBroken, outcome{}, []error{kv.ErrUnavailable}},
 		"too large":                   {t.Context(), &tikverr.ErrTxnTooLarge{}, outcome{}, []error{kv.ErrTxnTooLarge}},
 		"context ended, before":       {ended, ended.Err(), outcome{}, []error{kv.ErrUnavailable, context.Canceled}},
+		"time is up, before":          {timeUp, timeUp.Err(), outcome{}, []error{kv.ErrUnavailable, errTimeout}},
 		"context ended, after a loss": {ended, ended.Err(), lost, []error{kv.ErrCommitUnknown, context.Canceled}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			err := commitError(c.ctx, c.err, c.o)
 			for _, want := range c.want {
 				require.ErrorIs(t, err, want)
+				require.Equal(t, 1, strings.Count(err.Error(), want.Error()), "it says so once")
 			}
 			for _, kind := range []error{kv.ErrConflict, kv.ErrCommitUnknown, kv.ErrUnavailable, kv.ErrTxnTooLarge, kv.ErrTxnTooOld} {
 				require.Equal(t, errors.Is(c.want[0], kind), errors.Is(err, kind), "it is of one kind only")
