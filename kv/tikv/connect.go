@@ -5,6 +5,8 @@ import (
 	"crypto/tls"
 	"fmt"
 	"strconv"
+	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/tikv/client-go/v2/config"
@@ -15,6 +17,7 @@ import (
 	clientv3 "go.etcd.io/etcd/client/v3"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/keepalive"
+	"google.golang.org/grpc/status"
 
 	"github.com/tito-db/tito-go/kv"
 	"github.com/tito-db/tito-go/kv/tikv/internal/clientlog"
@@ -41,8 +44,6 @@ const (
 // context that ends with the opening if that is given up: the library has no
 // other way to stop it.
 func connect(ctx context.Context, addrs []string, o *Options) (*connection, error) {
-	ctx, cancel := engine.Bounded(ctx, o.Timeout)
-	defer cancel()
 	security := config.Security{}
 	if o.TLS != nil {
 		security = config.NewSecurity(o.TLS.CA, o.TLS.Cert, o.TLS.Key, nil)
@@ -64,7 +65,7 @@ func connect(ctx context.Context, addrs []string, o *Options) (*connection, erro
 	if err := points.wait(ctx); err != nil {
 		end()
 		_ = points.Close()
-		return nil, engine.CallError(ctx, err)
+		return nil, points.unreachable(ctx, err)
 	}
 	store, err := newClient(life, addrs, security, points)
 	if err == nil && !opened() { // ctx has ended meanwhile
@@ -104,10 +105,12 @@ func newClient(ctx context.Context, addrs []string, security config.Security, po
 // safePoints is where the client learns what has been garbage collected: a key
 // in PD. The library's own cannot be kept quiet.
 type safePoints struct {
-	etcd *clientv3.Client
+	etcd    *clientv3.Client
+	trouble atomic.Pointer[string] // why a server could not be reached last
 }
 
 func newSafePoints(ctx context.Context, addrs []string, tlsConfig *tls.Config) (*safePoints, error) {
+	p := &safePoints{}
 	etcd, err := clientv3.New(clientv3.Config{
 		Context:              ctx,
 		Endpoints:            addrs,
@@ -117,11 +120,34 @@ func newSafePoints(ctx context.Context, addrs []string, tlsConfig *tls.Config) (
 		DialKeepAliveTimeout: keepAliveTimeout,
 		TLS:                  tlsConfig,
 		Logger:               clientlog.Zap(),
+		DialOptions:          []grpc.DialOption{grpc.WithChainUnaryInterceptor(p.note)},
 	})
 	if err != nil {
 		return nil, err
 	}
-	return &safePoints{etcd}, nil
+	p.etcd = etcd
+	return p, nil
+}
+
+// note remembers why a server could not be reached: the client waits for a
+// connection until its time is over, and then tells of that alone.
+func (p *safePoints) note(ctx context.Context, method string, req, reply any, cc *grpc.ClientConn, invoker grpc.UnaryInvoker, opts ...grpc.CallOption) error {
+	err := invoker(ctx, method, req, reply, cc, opts...)
+	why := status.Convert(err).Message()
+	if err != nil && !strings.HasPrefix(why, context.DeadlineExceeded.Error()) && !strings.HasPrefix(why, context.Canceled.Error()) {
+		p.trouble.Store(&why)
+	}
+	return err
+}
+
+// unreachable is err, of wait, as callers get it. What there is to say of a
+// connection holds addresses and names of certificates, and no keys.
+func (p *safePoints) unreachable(ctx context.Context, err error) error {
+	err = engine.CallError(ctx, err)
+	if why := p.trouble.Load(); why != nil {
+		return fmt.Errorf("%w: %s", err, *why)
+	}
+	return err
 }
 
 // wait returns when a PD server answers.
@@ -155,20 +181,20 @@ func (p *safePoints) Put(k, v string) error {
 	return err
 }
 
-// Raise sets k to v unless it is higher.
-func (p *safePoints) Raise(k string, v uint64) error {
+// Raise sets k to v unless it is higher, and returns what it is then.
+func (p *safePoints) Raise(k string, v uint64) (uint64, error) {
 	ctx, cancel := context.WithTimeout(p.etcd.Ctx(), pdCallTimeout)
 	defer cancel()
 	for {
 		r, err := p.get(ctx, k)
 		if err != nil {
-			return err
+			return 0, err
 		}
 		var revision int64
 		if len(r.Kvs) > 0 {
 			revision = r.Kvs[0].ModRevision
 			if old, err := strconv.ParseUint(string(r.Kvs[0].Value), 10, 64); err == nil && old >= v {
-				return nil
+				return old, nil
 			}
 		}
 		done, err := p.etcd.Txn(ctx).
@@ -176,7 +202,7 @@ func (p *safePoints) Raise(k string, v uint64) error {
 			Then(clientv3.OpPut(k, strconv.FormatUint(v, 10))).
 			Commit()
 		if err != nil || done.Succeeded {
-			return err
+			return v, err
 		}
 	}
 }

@@ -2,9 +2,13 @@ package tikv_test
 
 import (
 	"context"
+	"encoding/pem"
 	"errors"
 	"fmt"
 	"net"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -153,4 +157,36 @@ func TestWithoutServers(t *testing.T) {
 	}
 	_, err = tikv.Open(t.Context(), nil, nil)
 	require.ErrorIs(t, err, kv.ErrOptions)
+}
+
+// TestWhyUnreachable: who cannot open a store is told what is wrong with the
+// connection.
+func TestWhyUnreachable(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	nobody := l.Addr().String()
+	require.NoError(t, l.Close())
+
+	other := httptest.NewUnstartedServer(nil)
+	other.EnableHTTP2 = true
+	other.StartTLS()
+	defer other.Close()
+	_, port, err := net.SplitHostPort(other.Listener.Addr().String())
+	require.NoError(t, err)
+	ca := filepath.Join(t.TempDir(), "ca.pem")
+	cert := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: other.Certificate().Raw})
+	require.NoError(t, os.WriteFile(ca, cert, 0o600))
+
+	for _, c := range []struct {
+		pd   string
+		tls  *tikv.TLS
+		want string
+	}{
+		{nobody, nil, "dial tcp " + nobody},
+		{net.JoinHostPort("localhost", port), &tikv.TLS{CA: ca}, "x509: "}, // it has another name
+	} {
+		_, err := tikv.Open(t.Context(), []string{c.pd}, &tikv.Options{Timeout: time.Second, TLS: c.tls})
+		require.ErrorIs(t, err, kv.ErrUnavailable)
+		require.ErrorContains(t, err, c.want)
+	}
 }

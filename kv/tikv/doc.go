@@ -37,9 +37,8 @@
 // wins. One is refused, too, where it meets the lock of a later transaction that
 // is about to commit, though that may fail in the end. kv.Txn.Lock costs no
 // request; it goes along with the commit. A commit that is acknowledged is on
-// the disks of a majority of the replicas, whichever of kv's durabilities is
-// chosen, and is seen by every transaction that begins afterwards, in whatever
-// process.
+// the disks of a majority of the replicas, there is no kv.NoSync, and is seen by
+// every transaction that begins afterwards, in whatever process.
 //
 // No transaction has a commit version later than 2 s past its lifetime, by PD's
 // clock, even if its process is stopped in the middle of the commit and goes on

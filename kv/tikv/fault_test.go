@@ -257,3 +257,60 @@ func TestPastLifetime(t *testing.T) {
 	}
 	require.Empty(t, scanKeys(t, s))
 }
+
+// TestTimeOfRegions: a walk over many regions without a pair does not end because
+// they are many.
+func TestTimeOfRegions(t *testing.T) {
+	c := servers.Cluster(t)
+	prefix := c.Prefix(t)
+	require.NoError(t, c.Split(t.Context(), prefix, []byte("a"), []byte("b"), []byte("c")))
+	s, err := c.OpenAt(t.Context(), prefix, nil)
+	require.NoError(t, err)
+	w := intercept(t, s)
+	defer func() {
+		w.clear()
+		require.NoError(t, s.Close())
+	}()
+	for _, reverse := range []bool{false, true} {
+		ends := map[time.Time]string{} // of the time for the region where a scan begins
+		w.set(func(ctx context.Context, req *tikvrpc.Request, send func() (*tikvrpc.Response, error)) (*tikvrpc.Response, error) {
+			if req.Type == tikvrpc.CmdScan {
+				start := string(req.Scan().GetStartKey())
+				end, bounded := ctx.Deadline()
+				if other, seen := ends[end]; !bounded || seen && other != start {
+					t.Error("the region has no time of its own")
+				}
+				ends[end] = start
+			}
+			return send()
+		})
+		require.NoError(t, s.View(t.Context(), func(tx *kv.Txn) error {
+			return walk(t.Context(), tx, 0, &kv.ScanOptions{Reverse: reverse})
+		}))
+		require.GreaterOrEqual(t, len(ends), 4)
+	}
+}
+
+// TestLargeValues: after a page of large values fewer are asked for, though the
+// page was short because its region ended.
+func TestLargeValues(t *testing.T) {
+	s, w := wired(t, nil)
+	for _, k := range []string{"a", "b"} {
+		put(t, s, k, strings.Repeat("v", 5<<20))
+	}
+	put(t, s, "z", "small")
+	var limits []uint32
+	w.set(func(_ context.Context, req *tikvrpc.Request, send func() (*tikvrpc.Response, error)) (*tikvrpc.Response, error) {
+		if req.Type == tikvrpc.CmdScan {
+			limits = append(limits, req.Scan().GetLimit())
+		}
+		return send()
+	})
+	require.NoError(t, s.View(t.Context(), func(tx *kv.Txn) error {
+		return walk(t.Context(), tx, 3, nil)
+	}))
+	require.Greater(t, limits[0], uint32(2))
+	for _, limit := range limits[1:] {
+		require.EqualValues(t, 1, limit)
+	}
+}

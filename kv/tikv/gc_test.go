@@ -86,6 +86,11 @@ func TestCollectGarbage(t *testing.T) {
 		return err
 	}))
 
+	one.Window = time.Hour
+	require.NoError(t, one.Collect(t.Context()))
+	_, err = view.Get(t.Context(), []byte("a"))
+	require.ErrorIs(t, err, kv.ErrSnapshotTooOld, "a larger window does not bring back what was collected")
+
 	require.ErrorIs(t, two.Collect(t.Context()), engine.ErrNotCollector)
 	one.Lease = 0
 	require.NoError(t, one.Collect(t.Context()))

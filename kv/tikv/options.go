@@ -30,10 +30,11 @@ type Options struct {
 	// stores that a process has open at a time have the same.
 	TLS *TLS
 
-	// Timeout bounds how long Open, Begin and each read wait for servers that do
-	// not answer; then they fail with kv.ErrUnavailable. A context may bound them
-	// further. Commits are not bounded by it: they end when their outcome is
-	// known, or after some 40 s. Default DefaultTimeout.
+	// Timeout bounds how long Open, Begin and each request of a read wait for
+	// servers that do not answer; then they fail with kv.ErrUnavailable. A context
+	// may bound them further. A commit waits as long for PD, each time that it
+	// asks, and for TiKV until the outcome is known or, in each of two steps, some
+	// 40 s have passed. Default DefaultTimeout.
 	Timeout time.Duration
 
 	// Logger gets the driver's warnings, and what the client library has to say

@@ -43,6 +43,8 @@ func open(ctx context.Context, pd []string, o *Options) (*engine.Driver, error) 
 	if err != nil {
 		return nil, err
 	}
+	ctx, cancel := engine.Bounded(ctx, o.Timeout) // in all
+	defer cancel()
 	quiet := clientlog.Listen(o.Logger)
 	c, err := connect(ctx, pd, o)
 	if err != nil {

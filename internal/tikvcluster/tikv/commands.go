@@ -31,17 +31,18 @@ func (d *door) BatchCommands(stream tikvpb.Tikv_BatchCommandsServer) error {
 		}
 		cancel()
 	}
+	received, over := receive(ctx, stream)
 	for {
-		req, err := stream.Recv()
-		if err != nil {
-			select {
-			case err = <-failed:
-			default:
-			}
+		var req *tikvpb.BatchCommandsRequest
+		select {
+		case err := <-failed: // the client has to learn that no answer comes
+			return err
+		case err := <-over:
 			if errors.Is(err, io.EOF) {
 				return nil
 			}
 			return err
+		case req = <-received:
 		}
 		for i, command := range req.GetRequests() {
 			id := req.GetRequestIds()[i]
@@ -63,6 +64,27 @@ func (d *door) BatchCommands(stream tikvpb.Tikv_BatchCommandsServer) error {
 			})
 		}
 	}
+}
+
+// receive passes on what comes in a stream until ctx ends, and why nothing more
+// comes. What it has started ends with the stream.
+func receive(ctx context.Context, stream tikvpb.Tikv_BatchCommandsServer) (received chan *tikvpb.BatchCommandsRequest, over chan error) {
+	received, over = make(chan *tikvpb.BatchCommandsRequest), make(chan error, 1)
+	go func() {
+		for {
+			req, err := stream.Recv()
+			if err != nil {
+				over <- err
+				return
+			}
+			select {
+			case received <- req:
+			case <-ctx.Done():
+				return
+			}
+		}
+	}()
+	return received, over
 }
 
 // command carries out one command of a stream.

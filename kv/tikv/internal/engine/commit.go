@@ -112,10 +112,16 @@ func newCommitter(d *Driver, ts uint64) *committer {
 }
 
 // GetTimestampWithRetry is how the client comes by every timestamp of a commit
-// but those that TiKV chooses, and by the time when it prolongs locks.
+// but those that TiKV chooses, and by the time when it prolongs locks. The
+// client's own patience with a PD that does not answer is some minutes.
 func (c *committer) GetTimestampWithRetry(bo *tikv.Backoffer, scope string) (uint64, error) {
-	ts, err := c.KVStore.GetTimestampWithRetry(bo, scope)
-	if err == nil && ts > c.last {
+	ctx, cancel := c.d.bounded(bo.GetCtx())
+	defer cancel()
+	ts, err := c.KVStore.GetTimestampWithRetry(c.d.backoffer(ctx), scope)
+	switch {
+	case err != nil && errors.Is(context.Cause(ctx), errTimeout):
+		return 0, errTimeout
+	case err == nil && ts > c.last:
 		return 0, kv.ErrTxnTooOld
 	}
 	return ts, err

@@ -99,7 +99,7 @@ func (c *cursor) fetch(ctx context.Context) error {
 		c.start = p.next
 	}
 	if p.bytes > maxPageBytes { // of values that large fewer will do
-		c.size = max(1, c.size*maxPageBytes/p.bytes)
+		c.size = max(1, len(p.pairs)*maxPageBytes/p.bytes)
 	}
 	return nil
 }

@@ -23,9 +23,10 @@ type failure struct {
 
 // fail makes an error that is all of is. A context error of the client's is
 // nobody's business but where it is the caller's context that has ended: then
-// it is among is.
+// it is among is. So is the driver's own refusal, which says that nothing was
+// written, where that is certain.
 func fail(cause error, is ...error) error {
-	for _, own := range [...]error{context.Canceled, context.DeadlineExceeded} {
+	for _, own := range [...]error{context.Canceled, context.DeadlineExceeded, kv.ErrTxnTooOld} {
 		if errors.Is(cause, own) && !slices.ContainsFunc(is, func(e error) bool { return errors.Is(e, own) }) {
 			cause = nil
 		}
@@ -34,13 +35,16 @@ func fail(cause error, is ...error) error {
 }
 
 func (f *failure) Error() string {
-	texts := make([]string, len(f.is))
-	for i, e := range f.is {
-		texts[i] = e.Error()
+	var texts []string
+	add := func(text string) {
+		if text != "" && !slices.Contains(texts, text) {
+			texts = append(texts, text)
+		}
 	}
-	if why := reason(f.cause); why != "" {
-		texts = append(texts, why)
+	for _, e := range f.is {
+		add(e.Error())
 	}
+	add(reason(f.cause))
 	return strings.Join(texts, ": ")
 }
 
@@ -54,9 +58,9 @@ func (f *failure) Unwrap() []error {
 // errTimeout is why a call ends that its caller would have waited for longer.
 var errTimeout = errors.New("kv: tikv: the cluster did not answer in time")
 
-// plain are errors of the client with constant texts.
+// plain are errors of the client and the driver with constant texts.
 var plain = [...]error{ // immutable
-	tikverr.ErrResultUndetermined, tikverr.ErrRegionUnavailable, tikverr.ErrTiKVServerTimeout,
+	errTimeout, tikverr.ErrResultUndetermined, tikverr.ErrRegionUnavailable, tikverr.ErrTiKVServerTimeout,
 	tikverr.ErrTiKVServerBusy, tikverr.ErrTiKVStaleCommand, tikverr.ErrTiKVMaxTimestampNotSynced,
 	tikverr.ErrResolveLockTimeout, tikverr.ErrRegionDataNotReady, tikverr.ErrRegionNotInitialized,
 	tikverr.ErrTiKVDiskFull, tikverr.ErrRegionRecoveryInProgress, tikverr.ErrBodyMissing,

@@ -72,11 +72,14 @@ func (c *Collector) Collect(ctx context.Context) error {
 		return CallError(ctx, err)
 	}
 	point = min(point, least)
-	if err := c.d.raiseSafePoint(point); err != nil {
+	asked := time.Now()
+	highest, err := c.d.raiseSafePoint(point)
+	if err != nil {
 		return CallError(ctx, err)
 	}
-	// Nobody may read what is about to go. Others look now and then.
-	c.d.store.UpdateSPCache(point, time.Now())
+	// Nobody may read what is about to go, nor what somebody with a smaller window
+	// has collected before. Others look now and then.
+	c.d.store.UpdateSPCache(highest, asked)
 	if err := wait(ctx, c.Settle); err != nil {
 		return err
 	}
@@ -149,18 +152,26 @@ func (t *txn) lease(ctx context.Context) (owner [16]byte, end uint64, err error)
 	return [16]byte(v), binary.BigEndian.Uint64(v[len(owner):]), nil
 }
 
-// raiser is a place for the safe point that never lowers it.
+// raiser is a place for the safe point that never lowers it: Raise returns what is
+// there afterwards.
 type raiser interface {
-	Raise(k string, v uint64) error
+	Raise(k string, v uint64) (uint64, error)
 }
 
-// raiseSafePoint tells all clients of the cluster.
-func (d *Driver) raiseSafePoint(point uint64) error {
+// raiseSafePoint tells all clients of the cluster, and returns what they are told:
+// it may be higher than point.
+func (d *Driver) raiseSafePoint(point uint64) (uint64, error) {
 	place := d.store.GetSafePointKV()
 	if r, ok := place.(raiser); ok {
 		return r.Raise(tikv.GcSavedSafePoint, point)
 	}
-	return place.Put(tikv.GcSavedSafePoint, strconv.FormatUint(point, 10))
+	text, err := place.Get(tikv.GcSavedSafePoint)
+	if err != nil {
+		return 0, err
+	}
+	old, _ := strconv.ParseUint(text, 10, 64) // no number: nobody has written one
+	point = max(point, old)
+	return point, place.Put(tikv.GcSavedSafePoint, strconv.FormatUint(point, 10))
 }
 
 // garbageAge is how old the safe point is when somebody should see to it.

@@ -3,12 +3,17 @@ package engine
 import (
 	"context"
 	"errors"
+	"strings"
 	"testing"
+	"time"
 
 	"github.com/pingcap/kvproto/pkg/errorpb"
 	"github.com/pingcap/kvproto/pkg/kvrpcpb"
 	"github.com/stretchr/testify/require"
 	tikverr "github.com/tikv/client-go/v2/error"
+	"github.com/tikv/client-go/v2/oracle"
+	"github.com/tikv/client-go/v2/testutils"
+	"github.com/tikv/client-go/v2/tikv"
 	"github.com/tikv/client-go/v2/tikvrpc"
 
 	"github.com/tito-db/tito-go/kv"
@@ -20,6 +25,8 @@ var errBroken = errors.New("the connection broke")
 func TestCommitError(t *testing.T) {
 	ended, cancel := context.WithCancel(t.Context())
 	cancel()
+	timeUp, cancel := context.WithTimeoutCause(t.Context(), 0, errTimeout)
+	defer cancel()
 	sent := outcome{sent: true}
 	lost := outcome{sent: true, lost: true}
 	conflict := outcome{sent: true, lost: true, conflict: true}
@@ -41,14 +48,16 @@ func TestCommitError(t *testing.T) {
 		"anything, before":            {t.Context(), errBroken, outcome{}, []error{kv.ErrUnavailable}},
 		"too large":                   {t.Context(), &tikverr.ErrTxnTooLarge{}, outcome{}, []error{kv.ErrTxnTooLarge}},
 		"context ended, before":       {ended, ended.Err(), outcome{}, []error{kv.ErrUnavailable, context.Canceled}},
+		"time is up, before":          {timeUp, timeUp.Err(), outcome{}, []error{kv.ErrUnavailable, errTimeout}},
 		"context ended, after a loss": {ended, ended.Err(), lost, []error{kv.ErrCommitUnknown, context.Canceled}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			err := commitError(c.ctx, c.err, c.o)
 			for _, want := range c.want {
 				require.ErrorIs(t, err, want)
+				require.Equal(t, 1, strings.Count(err.Error(), want.Error()), "it says so once")
 			}
-			for _, kind := range []error{kv.ErrConflict, kv.ErrCommitUnknown, kv.ErrUnavailable, kv.ErrTxnTooLarge} {
+			for _, kind := range []error{kv.ErrConflict, kv.ErrCommitUnknown, kv.ErrUnavailable, kv.ErrTxnTooLarge, kv.ErrTxnTooOld} {
 				require.Equal(t, errors.Is(c.want[0], kind), errors.Is(err, kind), "it is of one kind only")
 			}
 		})
@@ -105,4 +114,47 @@ func TestWatcher(t *testing.T) {
 			require.Equal(t, c.want, w.outcome())
 		})
 	}
+}
+
+// mute is a clock that does not tell the time from some question on.
+type mute struct {
+	oracle.Oracle
+	left int
+}
+
+func (m *mute) GetTimestamp(ctx context.Context, o *oracle.Option) (uint64, error) {
+	if m.left--; m.left >= 0 {
+		return m.Oracle.GetTimestamp(ctx, o)
+	}
+	<-ctx.Done()
+	return 0, ctx.Err()
+}
+
+// TestCommitWithoutTime: a commit does not wait for PD without end.
+func TestCommitWithoutTime(t *testing.T) {
+	servers, cluster, pd, err := testutils.NewMockTiKV("", nil)
+	require.NoError(t, err)
+	testutils.BootstrapWithSingleStore(cluster)
+	client, err := tikv.NewTestTiKVStore(servers, pd, nil, nil, 0)
+	require.NoError(t, err)
+	d, err := Open(t.Context(), client, Options{Timeout: 100 * time.Millisecond})
+	require.NoError(t, err)
+	clock := &mute{Oracle: client.GetOracle()}
+	client.SetOracle(clock)
+	for told, want := range map[int]error{
+		1: kv.ErrUnavailable,   // nothing is sent without a timestamp
+		2: kv.ErrCommitUnknown, // the prewrite was; two phases need another one
+	} {
+		clock.left = told
+		tx, err := d.Begin(t.Context(), kv.BeginOptions{})
+		require.NoError(t, err)
+		_, err = tx.Commit(context.Background(), &kv.Commit{Writes: []kv.Write{{Key: []byte("a"), Value: []byte("1")}}})
+		require.ErrorIs(t, err, want)
+		require.ErrorIs(t, err, errTimeout)
+		require.ErrorContains(t, err, errTimeout.Error())
+		require.NotEqual(t, errors.Is(err, kv.ErrUnavailable), errors.Is(err, kv.ErrCommitUnknown), "it is of one kind")
+		require.NotErrorIs(t, err, context.DeadlineExceeded)
+		tx.Release()
+	}
+	require.NoError(t, d.Close())
 }

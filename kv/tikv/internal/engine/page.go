@@ -33,14 +33,11 @@ type page struct {
 // page asks the one region where the range begins, and goes on to the next one
 // only if that has no pairs. So it costs what the client's own iterators do.
 func (t *txn) page(ctx context.Context, r pageRequest) (page, error) {
-	ctx, cancel := t.d.bounded(ctx)
-	defer cancel()
 	ctx = context.WithValue(ctx, retry.TxnStartKey, t.ts)
-	bo := t.d.backoffer(ctx)
 	for {
-		p, err := t.regionPage(bo, r)
+		p, err := t.regionPage(ctx, r)
 		if err != nil {
-			return page{}, t.readError(ctx, err)
+			return page{}, err
 		}
 		if r.reverse {
 			r.end = p.next
@@ -48,16 +45,25 @@ func (t *txn) page(ctx context.Context, r pageRequest) (page, error) {
 			r.start = p.next
 		}
 		if len(p.pairs) > 0 || bytes.Compare(r.start, r.end) >= 0 {
-			if err := t.fillLocked(ctx, &p); err != nil {
-				return page{}, t.readError(ctx, err)
-			}
-			return p, nil
+			err := t.fillLocked(ctx, &p)
+			return p, err
 		}
 	}
 }
 
-// regionPage asks one region, until it answers.
-func (t *txn) regionPage(bo *tikv.Backoffer, r pageRequest) (page, error) {
+// regionPage asks one region, until it answers or Options.Timeout is over: that
+// of many regions without a pair each has its own.
+func (t *txn) regionPage(ctx context.Context, r pageRequest) (page, error) {
+	ctx, cancel := t.d.bounded(ctx)
+	defer cancel()
+	p, err := t.askRegion(t.d.backoffer(ctx), r)
+	if err != nil {
+		return page{}, t.readError(ctx, err)
+	}
+	return p, nil
+}
+
+func (t *txn) askRegion(bo *tikv.Backoffer, r pageRequest) (page, error) {
 	for {
 		start, end := r.start, r.end
 		region, err := t.locate(bo, r)
@@ -176,9 +182,11 @@ func (t *txn) fillLocked(ctx context.Context, p *page) error {
 	if len(p.locked) == 0 {
 		return nil
 	}
+	ctx, cancel := t.d.bounded(ctx)
+	defer cancel()
 	values, err := t.snapshot().BatchGet(ctx, p.locked)
 	if err != nil {
-		return err
+		return t.readError(ctx, err)
 	}
 	left := p.pairs[:0]
 	next := 0 // of the locked keys, which are in the pairs' order

@@ -40,9 +40,9 @@ func (d *Driver) loadSettings(ctx context.Context) (settings, error) {
 	for {
 		s, err := d.tryLoadSettings(ctx)
 		switch {
-		case ctx.Err() == nil && (errors.Is(err, kv.ErrConflict) || errors.Is(err, kv.ErrCommitUnknown)):
-			continue // somebody has made them, possibly this process
-		case errors.Is(err, kv.ErrConflict), errors.Is(err, kv.ErrCommitUnknown):
+		case ctx.Err() == nil && unmade(err):
+			continue // somebody has made them, possibly this process, or the cluster was slow
+		case unmade(err):
 			return settings{}, CallError(ctx, nil) // the outcome of making them is nobody's business
 		case err != nil:
 			return settings{}, err
@@ -51,6 +51,12 @@ func (d *Driver) loadSettings(ctx context.Context) (settings, error) {
 		}
 		return s, nil
 	}
+}
+
+// unmade reports whether err is of a commit that did not make the settings, or
+// may not have.
+func unmade(err error) bool {
+	return errors.Is(err, kv.ErrConflict) || errors.Is(err, kv.ErrCommitUnknown) || errors.Is(err, kv.ErrTxnTooOld)
 }
 
 func (d *Driver) tryLoadSettings(ctx context.Context) (settings, error) {

@@ -8,6 +8,7 @@ import (
 	"github.com/pingcap/kvproto/pkg/errorpb"
 	"github.com/pingcap/kvproto/pkg/kvrpcpb"
 	"github.com/stretchr/testify/require"
+	"github.com/tikv/client-go/v2/oracle"
 	"github.com/tikv/client-go/v2/testutils"
 	"github.com/tikv/client-go/v2/tikv"
 	"github.com/tikv/client-go/v2/tikvrpc"
@@ -38,4 +39,35 @@ func TestOpenEnds(t *testing.T) {
 	require.ErrorIs(t, err, kv.ErrUnavailable)
 	require.ErrorIs(t, err, errTimeout)
 	require.NotErrorIs(t, err, kv.ErrCommitUnknown)
+}
+
+// late is a clock of a cluster that is slow to tell the time once, when it is asked
+// for the second time.
+type late struct {
+	oracle.Oracle
+	asked int
+}
+
+func (l *late) GetTimestamp(ctx context.Context, o *oracle.Option) (uint64, error) {
+	ts, err := l.Oracle.GetTimestamp(ctx, o)
+	if l.asked++; l.asked == 2 {
+		ts += oracle.ComposeTS(time.Hour.Milliseconds(), 0)
+	}
+	return ts, err
+}
+
+// TestOpenTriesAgain: a store is made though the first try took longer than the
+// lifetime of transactions.
+func TestOpenTriesAgain(t *testing.T) {
+	servers, cluster, pd, err := testutils.NewMockTiKV("", nil)
+	require.NoError(t, err)
+	testutils.BootstrapWithSingleStore(cluster)
+	client, err := tikv.NewTestTiKVStore(servers, pd, nil, nil, 0)
+	require.NoError(t, err)
+	clock := &late{Oracle: client.GetOracle()}
+	client.SetOracle(clock)
+	d, err := Open(t.Context(), client, Options{})
+	require.NoError(t, err)
+	require.Greater(t, clock.asked, 2)
+	require.NoError(t, d.Close())
 }

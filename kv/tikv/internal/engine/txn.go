@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	tikverr "github.com/tikv/client-go/v2/error"
+	tikvkv "github.com/tikv/client-go/v2/kv"
 	"github.com/tikv/client-go/v2/oracle"
 	"github.com/tikv/client-go/v2/txnkv/transaction"
 	"github.com/tikv/client-go/v2/txnkv/txnsnapshot"
@@ -35,10 +36,19 @@ func (d *Driver) newTxn(ts uint64, readOnly bool) (*txn, error) {
 	if err != nil {
 		return nil, fail(err, kv.ErrUnavailable)
 	}
+	t.kv.SetVars(patience())
 	t.kv.SetEnable1PC(true)
 	t.kv.SetEnableAsyncCommit(true)
 	t.kv.SetSchemaLeaseChecker(t.via)
 	return t, nil
+}
+
+// patience lets the client try each part of a commit for some 40 s where a server
+// does not answer, and not for twice that.
+func patience() *tikvkv.Variables {
+	v := tikvkv.NewVariables(nil)
+	v.BackOffWeight = 1
+	return v
 }
 
 // snapshot returns the client's view of the transaction's snapshot. There is a
