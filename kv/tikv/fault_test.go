@@ -130,6 +130,26 @@ func TestCancelled(t *testing.T) {
 	}
 }
 
+// TestDeadline: a call whose time was up does not keep later ones from the server.
+func TestDeadline(t *testing.T) {
+	s, w := wired(t, nil)
+	put(t, s, "a", "1")
+	tx, err := s.Begin(t.Context(), nil)
+	require.NoError(t, err)
+	defer tx.Rollback()
+	w.set(func(ctx context.Context, _ *tikvrpc.Request, send func() (*tikvrpc.Response, error)) (*tikvrpc.Response, error) {
+		<-ctx.Done()
+		return send()
+	})
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
+	defer cancel()
+	_, err = tx.Get(ctx, []byte("a"))
+	require.ErrorIs(t, err, context.DeadlineExceeded)
+	w.clear()
+	_, err = tx.Get(t.Context(), []byte("a"))
+	require.NoError(t, err)
+}
+
 // TestTimeout: without a context's help calls end too.
 func TestTimeout(t *testing.T) {
 	c := servers.Cluster(t)
