@@ -75,7 +75,7 @@ func manyKeys(f *fixture) {
 // oldSnapshots compares views of many ages with what was committed when they
 // were opened, in all ways to read.
 func oldSnapshots(f *fixture) {
-	f.open(&kv.Options{Durability: f.quick(), TxnLifetime: time.Hour, ViewLifetime: time.Hour})
+	f.open(&kv.Options{Durability: f.quick(), ViewLifetime: longLife})
 	const names, snapshots = 20, 12
 	rng := rand.New(rand.NewPCG(f.seed(), 1))
 	type aged struct {
