@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -62,7 +63,7 @@ func Disturb(t testing.TB, s *kv.Store, disturb func(ctx context.Context) error,
 	trail := newTrail(trailWorkers)
 	failures := 0
 	for n := range opts.Rounds {
-		d := &disturbed{store: s, trail: trail, last: make([]int, trailWorkers), changed: make(chan struct{})}
+		d := &disturbed{store: s, trail: trail, again: make([]bool, trailWorkers), changed: make(chan struct{})}
 		d.run(t, disturb, opts.Recovery, opts.Seed+uint64(n))
 		failures += d.failures
 		if err := trail.check(t.Context(), s, len(trail.acks)); err != nil {
@@ -78,10 +79,12 @@ type disturbed struct {
 
 	mu       sync.Mutex
 	trail    *trail
-	last     []int         // acknowledgements of each worker
-	total    int           // of all
+	total    int           // acknowledgements
+	over     bool          // the disturbance is
+	again    []bool        // by worker: it has begun to commit since, and succeeded
+	enough   bool          // workers are to stop
 	failures int           // calls that failed as they may
-	failed   error         // one that failed as it may not
+	failed   error         // those that failed as they may not
 	changed  chan struct{} // closed, and replaced, when any of these has changed
 }
 
@@ -102,30 +105,21 @@ func (d *disturbed) run(t testing.TB, disturb func(ctx context.Context) error, r
 	require.NoError(t, d.await(ctx, func() bool { return d.total >= disturbAfter }), "before the disturbance")
 	require.NoError(t, disturb(ctx), "the disturbance itself")
 	d.mu.Lock()
-	before := append([]int(nil), d.last...)
+	d.over = true
 	d.mu.Unlock()
 	began := time.Now()
 	limited, cancel := context.WithTimeout(ctx, recovery)
 	defer cancel()
-	err := d.await(limited, func() bool {
-		for w, n := range d.last {
-			if n == before[w] {
-				return false
-			}
-		}
-		return true
-	})
+	err := d.await(limited, func() bool { return !slices.Contains(d.again, false) })
 	require.NoError(t, err, "after the disturbance, for %v", recovery)
 	t.Logf("all workers commit again after %v", time.Since(began).Round(time.Millisecond))
 	// The last steps are to end by themselves, so that it is known how.
 	d.mu.Lock()
-	d.failed = errors.Join(d.failed, errEnough)
+	d.enough = true
 	d.mu.Unlock()
 	workers.Wait()
+	require.NoError(t, d.failed, "the last steps")
 }
-
-// errEnough makes workers stop.
-var errEnough = errors.New("kvtest: enough")
 
 // await returns when done, which is called with d.mu held, returns true.
 func (d *disturbed) await(ctx context.Context, done func() bool) error {
@@ -146,6 +140,9 @@ func (d *disturbed) await(ctx context.Context, done func() bool) error {
 
 // step commits once, and reports whether the worker goes on.
 func (d *disturbed) step(ctx context.Context, worker int, rng *rand.Rand) bool {
+	d.mu.Lock()
+	over := d.over // a commit that was under way before says little
+	d.mu.Unlock()
 	n, v, err := commitStep(ctx, d.store, &kv.TxnOptions{MaxAttempts: 1 << 20}, worker,
 		rng.IntN(trailAccounts), rng.IntN(trailAccounts), 1+rng.IntN(9))
 	known := n
@@ -164,15 +161,15 @@ func (d *disturbed) step(ctx context.Context, worker int, rng *rand.Rand) bool {
 	switch {
 	case err == nil:
 		d.trail.add(ack{worker: worker, n: n, version: v, durable: true})
-		d.last[worker]++
 		d.total++
+		d.again[worker] = d.again[worker] || over
 	case troubled(err):
 		d.failures++
 		d.trail.reached[worker] = max(d.trail.reached[worker], known)
 	default:
 		d.failed = errors.Join(d.failed, err)
 	}
-	return d.failed == nil && ctx.Err() == nil
+	return d.failed == nil && !d.enough && ctx.Err() == nil
 }
 
 // troubled reports whether a call may fail like that while there is trouble.

@@ -2,6 +2,7 @@ package kvtest
 
 import (
 	"context"
+	"strings"
 	"testing"
 	"time"
 
@@ -22,36 +23,54 @@ func TestDisturb(t *testing.T) {
 
 // TestDisturbCatches: what a store may not lose, and that it has to recover.
 func TestDisturbCatches(t *testing.T) {
-	var faulty *Faulty
-	for name, disturb := range map[string]func(ctx context.Context, s *kv.Store) error{
-		"a value that changes by itself": func(ctx context.Context, s *kv.Store) error {
-			return s.Update(ctx, func(tx *kv.Txn) error { return tx.Set(accountKey(0), val("1000000")) })
+	for _, c := range []struct {
+		name     string
+		disturb  func(ctx context.Context, s *kv.Store, faulty *Faulty) error
+		recovery time.Duration
+		message  string
+	}{
+		{
+			"a value that changes by itself",
+			func(ctx context.Context, s *kv.Store, _ *Faulty) error {
+				return s.Update(ctx, func(tx *kv.Txn) error { return tx.Set(accountKey(0), val("1000000")) })
+			},
+			0, "the accounts add up to",
 		},
-		"a lost commit": func(ctx context.Context, s *kv.Store) error {
-			return s.Update(ctx, func(tx *kv.Txn) error {
-				return tx.DeleteRange(ctx, kv.Range{})
-			})
+		{
+			"a lost commit",
+			func(ctx context.Context, s *kv.Store, _ *Faulty) error {
+				return s.Update(ctx, func(tx *kv.Txn) error { return tx.DeleteRange(ctx, kv.Range{}) })
+			},
+			0, "a commit is lost",
 		},
-		"no recovery": func(context.Context, *kv.Store) error {
-			faulty.Inject(Rule{Call: CallBegin, Err: kv.ErrUnavailable, Every: true})
-			return nil
+		{
+			"no recovery",
+			func(_ context.Context, _ *kv.Store, faulty *Faulty) error {
+				faulty.Inject(Rule{Call: CallBegin, Err: kv.ErrUnavailable, Every: true})
+				return nil
+			},
+			100 * time.Millisecond, "after the disturbance, for 100ms",
 		},
-		"an error that is none of trouble": func(context.Context, *kv.Store) error {
-			faulty.Inject(Rule{Call: CallGet, Err: kv.ErrCorrupt})
-			faulty.Inject(Rule{Call: CallBatchGet, Err: kv.ErrCorrupt})
-			return nil
+		{
+			"an error that is none of trouble",
+			func(_ context.Context, _ *kv.Store, faulty *Faulty) error {
+				faulty.Inject(Rule{Call: CallBatchGet, Err: kv.ErrCorrupt})
+				return nil
+			},
+			0, kv.ErrCorrupt.Error(),
 		},
 	} {
-		t.Run(name, func(t *testing.T) {
-			faulty = &Faulty{}
+		t.Run(c.name, func(t *testing.T) {
+			var faulty Faulty
 			s, err := memory.Open(&memory.Options{Options: kv.Options{Wrap: faulty.Wrap}})
 			require.NoError(t, err)
 			r := &recorder{TB: t, name: t.Name(), quiet: true, ctx: t.Context()}
 			r.run(nil, func() {
-				Disturb(r, s, func(ctx context.Context) error { return disturb(ctx, s) },
-					&DisturbOptions{Rounds: 1, Recovery: 100 * time.Millisecond})
+				Disturb(r, s, func(ctx context.Context) error { return c.disturb(ctx, s, &faulty) },
+					&DisturbOptions{Rounds: 1, Recovery: c.recovery})
 			})
 			require.True(t, r.Failed(), "it was not caught")
+			require.Contains(t, strings.Join(r.messages, "\n"), c.message)
 			require.NoError(t, s.Close())
 		})
 	}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -268,21 +267,22 @@ func TestFaultyHold(t *testing.T) {
 
 // TestFaultyHoldsMany: one rule holds calls of several goroutines.
 func TestFaultyHoldsMany(t *testing.T) {
-	var f kvtest.Faulty
-	s := faultyStore(t, &f, &kvtest.Counting{})
-	fault := f.Inject(kvtest.Rule{Call: kvtest.CallCommit, Every: true, Hold: true})
-	var wg sync.WaitGroup
-	errs := make(chan error, 8)
-	for i := range cap(errs) {
-		wg.Go(func() { errs <- setKey(t.Context(), s, fmt.Sprint("key", i)) })
-	}
-	<-fault.Reached()
-	require.Empty(t, errs)
-	fault.Lift()
-	wg.Wait()
-	for range cap(errs) {
-		require.NoError(t, <-errs)
-	}
+	synctest.Test(t, func(t *testing.T) {
+		var f kvtest.Faulty
+		s := faultyStore(t, &f, &kvtest.Counting{})
+		fault := f.Inject(kvtest.Rule{Call: kvtest.CallCommit, Every: true, Hold: true})
+		errs := make(chan error, 8)
+		for i := range cap(errs) {
+			go func() { errs <- setKey(t.Context(), s, fmt.Sprint("key", i)) }()
+		}
+		synctest.Wait()
+		require.Equal(t, cap(errs), fault.Hits())
+		require.Empty(t, errs)
+		fault.Lift()
+		for range cap(errs) {
+			require.NoError(t, <-errs)
+		}
+	})
 }
 
 // An acknowledgement is lost: the caller cannot know whether the commit has

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -33,9 +34,26 @@ func newFixture(t testing.TB, h Harness) *fixture {
 	return f
 }
 
+// longLife is the lifetime of transactions in stores that a case opens: it may
+// run on a slow machine, and large transactions take a while.
+const longLife = time.Hour
+
 // open opens a further fresh store, makes it the one that begin and the others
 // use, and closes it when the case ends.
 func (f *fixture) open(o *kv.Options) *kv.Store {
+	f.Helper()
+	var opts kv.Options
+	if o != nil {
+		opts = *o
+	}
+	if opts.TxnLifetime == 0 {
+		opts.TxnLifetime = longLife
+	}
+	return f.openAs(&opts)
+}
+
+// openAs is open, for cases to which the default lifetime matters.
+func (f *fixture) openAs(o *kv.Options) *kv.Store {
 	f.Helper()
 	opts, g := f.guarded(o)
 	f.adopt(f.h.Open(f, &opts), g)

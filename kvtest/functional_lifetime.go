@@ -64,6 +64,7 @@ func lifetimePassed(f *fixture) {
 }
 
 func txnLifetime(f *fixture) {
+	f.openAs(nil)
 	require.Equal(f, kv.DefaultTxnLifetime, f.store.Info().TxnLifetime)
 	f.put("a", "1", "b", "2")
 	for _, o := range []*kv.TxnOptions{nil, {Lifetime: time.Hour}} { // it cannot be lengthened
@@ -203,6 +204,7 @@ func reopenKeeps(f *fixture) {
 }
 
 func reopenLifetime(f *fixture) {
+	f.openAs(nil)
 	f.ok(f.reopen(nil))
 	require.Equal(f, kv.DefaultTxnLifetime, f.store.Info().TxnLifetime)
 	f.fails(f.reopen(&kv.Options{TxnLifetime: 7 * time.Second}), kv.ErrOptions)

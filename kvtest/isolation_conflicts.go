@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"strconv"
 	"sync"
-	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -167,7 +166,7 @@ func readsNeverConflict(f *fixture) {
 // its conflict, be it with the first of them or with the last, and no other.
 func conflictMemory(f *fixture) {
 	const commits, perCommit = 2000, 3
-	f.open(&kv.Options{Durability: f.quick(), TxnLifetime: time.Hour}) // a slow machine is no conflict
+	f.open(&kv.Options{Durability: f.quick()})
 	first, last, lockFirst, free := f.begin(), f.begin(), f.begin(), f.begin()
 	f.set(first, "w0.0", "mine")
 	f.set(last, fmt.Sprintf("w%d.2", commits-1), "mine")

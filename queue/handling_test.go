@@ -3,7 +3,7 @@ package queue_test
 import (
 	"context"
 	"runtime"
-	"sync/atomic"
+	"sync"
 	"testing"
 	"time"
 
@@ -66,15 +66,23 @@ func TestMaxInFlightOfConcurrency(t *testing.T) {
 		for range 256 {
 			b.publish("", "x")
 		}
-		var running, most atomic.Int64
+		var mu sync.Mutex
+		running, most := 0, 0
 		stop := b.run(queue.Subscription{Concurrency: 16, MaxInFlight: 16, Handler: func(context.Context, *queue.Event) error {
-			most.Store(max(most.Load(), running.Add(1)))
-			defer running.Add(-1)
+			mu.Lock()
+			running++
+			most = max(most, running)
+			mu.Unlock()
 			<-time.After(time.Second)
+			mu.Lock()
+			defer mu.Unlock()
+			running--
 			return nil
 		}})
 		b.pass(25 * time.Second)
-		require.EqualValues(b, 16, most.Load())
+		mu.Lock()
+		require.Equal(b, 16, most)
+		mu.Unlock()
 		require.EqualValues(b, 256, b.stats().Done, "256 seconds of work, 16 at a time")
 		require.NoError(b, stop())
 	})

@@ -101,7 +101,7 @@ func TestLoadWithoutEvents(t *testing.T) {
 	require.ErrorContains(t, err, "has something been loaded without -events?")
 }
 
-var countLine = regexp.MustCompile(`counted by [0-9.]+(µs|ms|s) after`)
+var countLine = regexp.MustCompile(`counted by ([0-9.]+(h|m|s|ms|µs))+ after`)
 
 func TestEventsOutput(t *testing.T) {
 	stores(t, func(t *testing.T, url string) {

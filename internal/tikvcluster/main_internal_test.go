@@ -38,13 +38,14 @@ func start(t *testing.T, bin, data string) *cluster {
 	t.Helper()
 	ports, err := standin.FreePorts(3)
 	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, ports.Release()) })
 	ctx, cancel := context.WithCancel(t.Context())
 	out, in := io.Pipe()
 	c := &cluster{stop: cancel, ended: make(chan error, 1)}
 	go func() {
 		err := run(ctx, []string{
 			"-build=false", "-bin-dir", bin, "-data-dir", data,
-			"-pd-port", strconv.Itoa(ports[0]), "-peer-port", strconv.Itoa(ports[1]), "-tikv-port", strconv.Itoa(ports[2]),
+			"-pd-port", strconv.Itoa(ports.Numbers[0]), "-peer-port", strconv.Itoa(ports.Numbers[1]), "-tikv-port", strconv.Itoa(ports.Numbers[2]),
 		}, in, os.Stderr)
 		in.CloseWithError(io.EOF)
 		c.ended <- err
@@ -96,6 +97,7 @@ func TestServerThatEndsIsReported(t *testing.T) {
 	bin := programs(t)
 	ports, err := standin.FreePorts(2)
 	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, ports.Release()) })
 	taken, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	defer taken.Close()
@@ -107,7 +109,7 @@ func TestServerThatEndsIsReported(t *testing.T) {
 
 	err = run(t.Context(), []string{
 		"-build=false", "-bin-dir", bin, "-data-dir", t.TempDir(),
-		"-pd-port", port, "-peer-port", strconv.Itoa(ports[0]), "-tikv-port", strconv.Itoa(ports[1]),
+		"-pd-port", port, "-peer-port", strconv.Itoa(ports.Numbers[0]), "-tikv-port", strconv.Itoa(ports.Numbers[1]),
 	}, io.Discard, log)
 	require.ErrorContains(t, err, "pd has ended")
 }

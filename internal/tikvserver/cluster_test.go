@@ -17,7 +17,7 @@ import (
 )
 
 // patience is how long a server may take to come back.
-const patience = 30 * time.Second
+const patience = 3 * time.Minute
 
 func TestSharedClusterIsStartedOnce(t *testing.T) {
 	c := shared(t)

@@ -100,10 +100,10 @@ func runContainers(ctx context.Context, docker *client.Client, pdImage, tikvImag
 		return nil, err
 	}
 	layout := standin.Layout{
-		Listen: "0.0.0.0", PDPort: ports[0], PeerPort: ports[1], TiKVPort: ports[2],
+		Listen: "0.0.0.0", PDPort: ports.Numbers[0], PeerPort: ports.Numbers[1], TiKVPort: ports.Numbers[2],
 		PDData: "/tmp/tito-pd", TiKVData: "/tmp/tito-tikv", Level: "warn",
 	}
-	idle := standin.Local("/tmp/tito-holder", ports[3], ports[4], 0)
+	idle := standin.Local("/tmp/tito-holder", ports.Numbers[3], ports.Numbers[4], 0)
 	idle.Level = "error"
 
 	c := &Cluster{
@@ -117,7 +117,7 @@ func runContainers(ctx context.Context, docker *client.Client, pdImage, tikvImag
 		for _, one := range started {
 			errs = append(errs, remove(ctx, docker, one))
 		}
-		return errors.Join(append(errs, docker.Close())...)
+		return errors.Join(append(errs, docker.Close(), ports.Release())...)
 	}
 	run := func(image string, cmd []string, more ...testcontainers.ContainerCustomizer) (*testcontainers.DockerContainer, error) {
 		one, err := testcontainers.Run(ctx, image, append(more,

@@ -20,7 +20,7 @@ func startProcesses(ctx context.Context, bin string) (_ *Cluster, err error) {
 	if err != nil {
 		return nil, err
 	}
-	layout := standin.Local(dir, ports[0], ports[1], ports[2])
+	layout := standin.Local(dir, ports.Numbers[0], ports.Numbers[1], ports.Numbers[2])
 	var logs [2]tail
 	pd, _ := layout.Processes(bin, &logs[PD])
 	_, tikv := layout.Processes(bin, &logs[TiKV])
@@ -30,7 +30,7 @@ func startProcesses(ctx context.Context, bin string) (_ *Cluster, err error) {
 		pd:    []string{layout.PD()},
 		nodes: [2]node{&process{pd, &logs[PD]}, &process{tikv, &logs[TiKV]}},
 		close: func(context.Context) error {
-			return errors.Join(tikv.Kill(), pd.Kill(), os.RemoveAll(dir))
+			return errors.Join(tikv.Kill(), pd.Kill(), os.RemoveAll(dir), ports.Release())
 		},
 	}
 	for n, s := range c.nodes {

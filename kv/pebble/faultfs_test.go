@@ -37,17 +37,19 @@ type fault struct {
 }
 
 // arm makes the operation after the next skip ones fail, and all that follow
-// unless the fault occurs once.
+// unless the fault occurs once. Those that a store survives are not counted, and
+// fail from the start.
 func (f *fault) arm(skip int) {
 	f.skip.Store(int64(skip))
 	f.armed.Store(true)
 }
 
 func (f *fault) MaybeError(op errorfs.Op) error {
-	if !f.armed.Load() || !f.matches(op) || f.skip.Add(-1) >= 0 {
+	if !f.armed.Load() || !f.matches(op) {
 		return nil
 	}
-	if f.fired.Swap(true) && f.once {
+	survived := op.Kind == errorfs.OpRemove || op.Kind == errorfs.OpFilePreallocate
+	if !survived && (f.skip.Add(-1) >= 0 || f.fired.Swap(true) && f.once) {
 		return nil
 	}
 	return &os.PathError{Op: "fault", Path: op.Path, Err: syscall.ENOSPC}

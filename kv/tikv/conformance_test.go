@@ -3,6 +3,7 @@ package tikv_test
 import (
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/tito-db/tito-go/kv"
 	"github.com/tito-db/tito-go/kv/tikv"
@@ -20,7 +21,7 @@ type place struct {
 func harness(fresh func(t testing.TB) place) kvtest.Harness {
 	var places sync.Map // *kv.Store to its place
 	open := func(t testing.TB, at place, o *kv.Options) (*kv.Store, error) {
-		var opts tikv.Options
+		opts := tikv.Options{Timeout: 2 * time.Minute} // a slow machine is no failure
 		if o != nil {
 			opts.Options = *o
 		}

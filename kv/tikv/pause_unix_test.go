@@ -35,11 +35,14 @@ func TestPausedProcess(t *testing.T) {
 	require.NoError(t, err)
 	defer func() { require.NoError(t, s.Close()) }()
 
+	seed := rand.Uint64()
+	t.Logf("seed %d", seed)
+	rng := rand.New(rand.NewPCG(seed, 0))
 	p := startPaused(t, strings.Join(c.PD(), ",")+" "+prefix)
 	defer p.end()
 	for range 8 {
-		p.acknowledgements(10 + rand.IntN(20))
-		p.pause(pausedLifetime + time.Duration(rand.Int64N(int64(2*safeWindow))))
+		p.acknowledgements(10 + rng.IntN(20))
+		p.pause(pausedLifetime + time.Duration(rng.Int64N(int64(2*safeWindow))))
 		p.signal(syscall.SIGCONT)
 	}
 	p.acknowledgements(20)

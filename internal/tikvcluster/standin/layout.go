@@ -1,8 +1,10 @@
 package standin
 
 import (
+	"errors"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net"
 	"path/filepath"
 	"strconv"
@@ -69,16 +71,63 @@ func loopback(port int) string { return address("127.0.0.1", port) }
 
 func address(host string, port int) string { return net.JoinHostPort(host, strconv.Itoa(port)) }
 
-// FreePorts returns n ports of loopback that were free a moment ago.
-func FreePorts(n int) ([]int, error) {
-	ports := make([]int, n)
-	for i := range ports {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			return nil, fmt.Errorf("standin: find a free port: %w", err)
+// The ports that FreePorts chooses from. Those above are given to connections
+// that go out, and to whoever listens at port 0.
+const (
+	lowestPort = 10000
+	portsEnd   = 32768
+)
+
+// Ports are ports of loopback for servers.
+type Ports struct {
+	Numbers []int
+	held    []net.PacketConn
+}
+
+// FreePorts returns n free ports, for TCP. Until they are released, nobody who asks
+// FreePorts is given them, in this process or another; so a server may be late to
+// listen, or stop and come back.
+func FreePorts(n int) (*Ports, error) {
+	p := &Ports{}
+	var errs []error
+	for len(p.Numbers) < n {
+		port := lowestPort + rand.IntN(portsEnd-lowestPort)
+		held, err := claim(loopback(port))
+		if err == nil {
+			p.Numbers = append(p.Numbers, port)
+			p.held = append(p.held, held)
+			continue
 		}
-		defer l.Close() //nolint:errcheck,gocritic // all of them stay taken until the last is found
-		ports[i] = l.Addr().(*net.TCPAddr).Port
+		if errs = append(errs, err); len(errs) == 100 {
+			return nil, fmt.Errorf("standin: find a free port: %w", errors.Join(append(errs, p.Release())...))
+		}
 	}
-	return ports, nil
+	return p, nil
+}
+
+// Release gives the ports back.
+func (p *Ports) Release() error {
+	var errs []error
+	for _, held := range p.held {
+		errs = append(errs, held.Close())
+	}
+	p.held = nil
+	return errors.Join(errs...)
+}
+
+// claim takes the UDP port of that number, which no server of ours needs. If the
+// process dies, it is free again.
+func claim(address string) (net.PacketConn, error) {
+	held, err := net.ListenPacket("udp", address)
+	if err != nil {
+		return nil, err
+	}
+	l, err := net.Listen("tcp", address)
+	if err == nil {
+		err = l.Close()
+	}
+	if err != nil {
+		return nil, errors.Join(err, held.Close())
+	}
+	return held, nil
 }

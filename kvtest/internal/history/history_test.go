@@ -371,7 +371,7 @@ func spoil(r *rand.Rand, txns []history.Txn) (undo func()) {
 	}
 }
 
-// TestMillionOperations: the time is linear, and short.
+// TestMillionOperations: the time is linear.
 func TestMillionOperations(t *testing.T) {
 	n := 1_000_000
 	if testing.Short() {
@@ -382,7 +382,7 @@ func TestMillionOperations(t *testing.T) {
 	require.NoError(t, history.Check(txns))
 	took := time.Since(start)
 	t.Logf("%d operations of %d transactions in %v", n, len(txns), took)
-	require.Less(t, took, 10*time.Second)
+	require.Less(t, took, 2*time.Minute, "steps that grow with the history would take longer still")
 }
 
 func BenchmarkCheck(b *testing.B) {
