@@ -48,7 +48,8 @@ func TestTLS(t *testing.T) {
 
 	ports, err := standin.FreePorts(3)
 	require.NoError(t, err)
-	layout := standin.Local(dir, ports[0], ports[1], ports[2])
+	t.Cleanup(func() { require.NoError(t, ports.Release()) })
+	layout := standin.Local(dir, ports.Numbers[0], ports.Numbers[1], ports.Numbers[2])
 	pdArgs, tikvArgs := layout.PDArgs(), layout.TiKVArgs()
 	pdDoor := newDoor(t, listens(t, pdArgs, "--client-urls=http://"), demanding)
 	tikvDoor := newDoor(t, listens(t, tikvArgs, "--addr="), demanding)
