@@ -39,12 +39,10 @@ var lockPrefix = []byte("\xff\x00lock/") // immutable
 // of them stays true until it returns.
 type writer struct {
 	db      *badger.DB
-	locks   *lockstore.MemStore // written by run alone
-	version *uint64             // of internal keys; atomic, always growing
+	version *uint64 // of internal keys; atomic, always growing
 
-	queue  chan *batch
-	closed chan struct{}
-	done   sync.WaitGroup
+	mu    sync.Mutex          // held by those who change locks
+	locks *lockstore.MemStore // may be read meanwhile
 }
 
 func newWriter(bundle *mvcc.DBBundle) *writer {
@@ -52,8 +50,6 @@ func newWriter(bundle *mvcc.DBBundle) *writer {
 		db:      bundle.DB,
 		locks:   bundle.LockStore,
 		version: &bundle.StateTS,
-		queue:   make(chan *batch, 1024),
-		closed:  make(chan struct{}),
 	}
 }
 
@@ -75,17 +71,11 @@ func (w *writer) loadLocks() error {
 	})
 }
 
-// Open starts the goroutine that writes; Close ends it.
-func (w *writer) Open() {
-	w.done.Add(1)
-	go w.run()
-}
+// Open implements mvcc.DBWriter.
+func (w *writer) Open() {}
 
-// Close waits for the write at hand; no Write may be running or follow.
-func (w *writer) Close() {
-	close(w.closed)
-	w.done.Wait()
-}
+// Close implements mvcc.DBWriter.
+func (w *writer) Close() {}
 
 // NewWriteBatch implements mvcc.DBWriter. A commit timestamp of 0 means that the
 // batch commits nothing.
@@ -107,9 +97,35 @@ func (w *writer) Write(wb mvcc.WriteBatch) error {
 	if err := w.prepare(b); err != nil {
 		return err
 	}
-	b.result = make(chan error, 1)
-	w.queue <- b
-	return <-b.result
+	// One transaction of the database a batch: after a crash badger gives the
+	// timestamps of its last key to all keys of a transaction. Those that are
+	// written at the same time share a sync all the same.
+	version := atomic.AddUint64(w.version, 1)
+	err := w.db.Update(func(txn *badger.Txn) error {
+		for i := range b.ops {
+			for _, e := range b.ops[i].entries(b, version) {
+				if err := txn.SetEntry(e); err != nil {
+					return err
+				}
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	hint := new(lockstore.Hint)
+	for i := range b.ops {
+		switch o := &b.ops[i]; {
+		case o.locks():
+			w.locks.PutWithHint(o.key, o.stored, hint)
+		case o.unlock:
+			w.locks.DeleteWithHint(o.key, hint)
+		}
+	}
+	return nil
 }
 
 // prepare checks what a batch prewrites, and gives its operations their final
@@ -182,56 +198,6 @@ func get(txn *badger.Txn, key []byte) (*badger.Item, error) {
 	return item, err
 }
 
-// run writes batches in groups, so that those which wait share a sync.
-func (w *writer) run() {
-	defer w.done.Done()
-	var group []*batch
-	for {
-		select {
-		case <-w.closed:
-			return
-		case b := <-w.queue:
-			group = append(group[:0], b)
-		}
-		for n := len(w.queue); n > 0; n-- {
-			group = append(group, <-w.queue)
-		}
-		w.writeGroup(group)
-	}
-}
-
-func (w *writer) writeGroup(group []*batch) {
-	version := atomic.AddUint64(w.version, 1)
-	err := w.db.Update(func(txn *badger.Txn) error {
-		for _, b := range group {
-			for i := range b.ops {
-				for _, e := range b.ops[i].entries(b, version) {
-					if err := txn.SetEntry(e); err != nil {
-						return err
-					}
-				}
-			}
-		}
-		return nil
-	})
-	if err == nil {
-		hint := new(lockstore.Hint)
-		for _, b := range group {
-			for i := range b.ops {
-				switch o := &b.ops[i]; {
-				case o.locks():
-					w.locks.PutWithHint(o.key, o.stored, hint)
-				case o.unlock:
-					w.locks.DeleteWithHint(o.key, hint)
-				}
-			}
-		}
-	}
-	for _, b := range group {
-		b.result <- err
-	}
-}
-
 type opKind int
 
 const (
@@ -289,7 +255,6 @@ func lockKey(key []byte) []byte { return append(bytes.Clone(lockPrefix), key...)
 type batch struct {
 	startTS, commitTS uint64
 	ops               []op
-	result            chan error
 }
 
 func (b *batch) Prewrite(key []byte, lock *mvcc.Lock) {

@@ -1,6 +1,8 @@
 package main
 
 import (
+	"fmt"
+	"sync"
 	"testing"
 
 	"github.com/pingcap/kvproto/pkg/kvrpcpb"
@@ -18,6 +20,41 @@ func TestCommittedDataSurvivesACrash(t *testing.T) {
 		x = x.crash()
 		require.Equal(t, "two", x.get("a"))
 		require.Equal(t, "one", x.get("b"))
+	}
+}
+
+// What is written at the same time may share a sync, and nothing else. A version that
+// came back with another's timestamps would let an older transaction overwrite it.
+func TestTimestampsSurviveACrash(t *testing.T) {
+	const writers, rounds = 32, 4
+	type commit struct {
+		key       string
+		start, at uint64
+	}
+	x := openNew(t)
+	var commits [writers][]commit
+	var all sync.WaitGroup
+	for w := range commits {
+		all.Go(func() {
+			for n := range rounds {
+				c := commit{key: fmt.Sprintf("%03d.%d", w, n), start: x.pd.now()}
+				resp := x.prewrite(txn{start: c.start, primary: c.key, onePC: true}, put(c.key, "v"))
+				c.at = resp.OnePcCommitTs
+				commits[w] = append(commits[w], c)
+			}
+		})
+	}
+	all.Wait()
+	x = x.crash()
+	for _, of := range commits {
+		require.Len(t, of, rounds)
+		for _, c := range of {
+			require.NotZero(t, c.at)
+			at, err := x.past.committed([]*kvrpcpb.Mutation{put(c.key, "")}, c.start)
+			require.NoError(t, err)
+			require.Equal(t, c.at, at, c.key)
+			require.NotEmpty(t, x.prewrite(txn{start: c.at - 1, primary: c.key}, put(c.key, "older")).Errors)
+		}
 	}
 }
 
