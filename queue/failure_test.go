@@ -55,6 +55,22 @@ func inBubble(t *testing.T, o *queue.Options, fn func(b *bubble)) {
 	})
 }
 
+// inOneProcess is inBubble for one process of those that may share a store, with calls
+// of the store that fail on request.
+func inOneProcess(t *testing.T, shared bool, o *queue.Options, fn func(b *bubble, faults *kvtest.Faulty)) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		e := newEngine(t, queue.MemoryStore)
+		e.shared = shared
+		var faults kvtest.Faulty
+		p := e.process(t, &faults)
+		q, err := queue.Open(p.store, o)
+		require.NoError(t, err)
+		fn(&bubble{TB: t, store: p.store, q: q}, &faults)
+		p.end(t)
+	})
+}
+
 func (b *bubble) publish(key string, payloads ...string) {
 	b.Helper()
 	for _, p := range payloads {
@@ -326,13 +342,7 @@ func TestFailureErrorPanics(t *testing.T) {
 func TestFailureOtherStoreClosed(t *testing.T) {
 	for _, kind := range handlerKinds {
 		t.Run(kind, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				e := newEngine(t, queue.MemoryStore)
-				e.shared = true
-				p := e.process(t, &kvtest.Faulty{})
-				q, err := queue.Open(p.store, nil)
-				require.NoError(t, err)
-				b := &bubble{TB: t, store: p.store, q: q}
+			inOneProcess(t, true, nil, func(b *bubble, _ *kvtest.Faulty) {
 				s := each(kind, func(_ context.Context, ev *queue.Event) error {
 					b.note(ev)
 					return fmt.Errorf("another store: %w", kv.ErrClosed)
@@ -344,7 +354,6 @@ func TestFailureOtherStoreClosed(t *testing.T) {
 				require.NoError(b, stop())
 				require.Equal(b, "e/1 e/2", b.handled())
 				require.Len(b, b.letters(), 1)
-				p.end(t)
 			})
 		})
 	}
@@ -359,13 +368,7 @@ func TestFailureTooOld(t *testing.T) {
 			6 * time.Second: "e/1 e/2",
 		} {
 			t.Run(fmt.Sprint(kind, takes), func(t *testing.T) {
-				synctest.Test(t, func(t *testing.T) {
-					e := newEngine(t, queue.MemoryStore)
-					var faults kvtest.Faulty
-					p := e.process(t, &faults)
-					q, err := queue.Open(p.store, nil)
-					require.NoError(t, err)
-					b := &bubble{TB: t, store: p.store, q: q}
+				inOneProcess(t, false, nil, func(b *bubble, faults *kvtest.Faulty) {
 					s := each(kind, func(_ context.Context, ev *queue.Event) error {
 						b.note(ev)
 						<-time.After(takes)
@@ -381,7 +384,6 @@ func TestFailureTooOld(t *testing.T) {
 					require.NoError(b, stop())
 					require.Equal(b, handled, b.handled())
 					require.Equal(b, takes > s.Timeout/2, len(b.letters()) == 1)
-					p.end(t)
 				})
 			})
 		}
@@ -422,13 +424,7 @@ func TestFailurePanicsWithErrorOfStore(t *testing.T) {
 	for _, kind := range []string{"tx", "txbatch"} {
 		for _, value := range []error{kv.ErrConflict, kv.ErrUnavailable} {
 			t.Run(fmt.Sprint(kind, " ", value), func(t *testing.T) {
-				synctest.Test(t, func(t *testing.T) {
-					e := newEngine(t, queue.MemoryStore)
-					e.shared = true
-					p := e.process(t, &kvtest.Faulty{})
-					q, err := queue.Open(p.store, nil)
-					require.NoError(t, err)
-					b := &bubble{TB: t, store: p.store, q: q}
+				inOneProcess(t, true, nil, func(b *bubble, _ *kvtest.Faulty) {
 					s := each(kind, func(_ context.Context, ev *queue.Event) error {
 						b.note(ev)
 						panic(value)
@@ -440,7 +436,6 @@ func TestFailurePanicsWithErrorOfStore(t *testing.T) {
 					require.NoError(b, stop())
 					require.Equal(b, "e/1 e/2 e/3", b.handled())
 					require.Len(b, b.letters(), 1)
-					p.end(t)
 				})
 			})
 		}
@@ -471,15 +466,8 @@ func (j *journal) count(what string) int {
 func TestUnknownCommitsAreLogged(t *testing.T) {
 	for _, kind := range handlerKinds {
 		t.Run(kind, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				e := newEngine(t, queue.MemoryStore)
-				e.shared = true
-				var faults kvtest.Faulty
-				p := e.process(t, &faults)
-				var log journal
-				q, err := queue.Open(p.store, &queue.Options{Logger: slog.New(slog.NewTextHandler(&log, nil))})
-				require.NoError(t, err)
-				b := &bubble{TB: t, store: p.store, q: q}
+			var log journal
+			inOneProcess(t, true, &queue.Options{Logger: slog.New(slog.NewTextHandler(&log, nil))}, func(b *bubble, faults *kvtest.Faulty) {
 				b.publish("k", "1")
 				var fault *kvtest.Fault
 				stop := b.run(each(kind, func(context.Context, *queue.Event) error {
@@ -489,14 +477,13 @@ func TestUnknownCommitsAreLogged(t *testing.T) {
 					return nil
 				}))
 				b.pass(time.Minute)
-				require.Zero(t, b.stats().Done)
-				require.Greater(t, log.count("ended unknown"), 40)
-				require.Less(t, log.count("ended unknown"), 100)
+				require.Zero(b, b.stats().Done)
+				require.Greater(b, log.count("ended unknown"), 40)
+				require.Less(b, log.count("ended unknown"), 100)
 				fault.Lift()
 				b.pass(5 * time.Second)
-				require.EqualValues(t, 1, b.stats().Done)
-				require.NoError(t, stop())
-				p.end(t)
+				require.EqualValues(b, 1, b.stats().Done)
+				require.NoError(b, stop())
 			})
 		})
 	}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"strings"
 	"testing"
 	"time"
 
@@ -205,12 +206,26 @@ func TestRunGCWaits(t *testing.T) {
 	require.ErrorIs(t, <-ended, kv.ErrClosed)
 }
 
+// TestWarnOfGarbage: who opens a store learns that nobody collects garbage, until
+// somebody does.
 func TestWarnOfGarbage(t *testing.T) {
-	c := servers.Cluster(t)
-	if c.Kind() != tikvtest.Model {
-		t.Skip("what this cluster's safe point is, is not known")
+	c := garbageCluster(t)
+	prefix := c.Prefix(t)
+	warned := func(t *testing.T, use func(s *kv.Store)) bool {
+		var log bytes.Buffer
+		s, err := c.OpenAt(t.Context(), prefix, &tikv.Options{Logger: slog.New(slog.NewTextHandler(&log, nil))})
+		require.NoError(t, err)
+		use(s)
+		require.NoError(t, s.Close()) // nothing is logged after that
+		return strings.Contains(log.String(), "nobody collects")
 	}
-	var log bytes.Buffer
-	c.Open(t, &tikv.Options{Logger: slog.New(slog.NewTextHandler(&log, nil))})
-	require.Contains(t, log.String(), "nobody collects")
+	require.True(t, warned(t, func(s *kv.Store) {
+		one := engine.NewCollector(driver(t, s))
+		one.Settle = 0
+		require.NoError(t, one.Collect(t.Context()))
+	}))
+	t.Run("collected", func(t *testing.T) {
+		needs(t, c, processes) // each client of a model has a safe point of its own
+		require.False(t, warned(t, func(*kv.Store) {}))
+	})
 }
