@@ -34,10 +34,13 @@ var rules = []rule{ // immutable
 	{dir: "kv/tikv/...", module: []string{"kv", "kv/internal/...", "kv/tikv", "kv/tikv/internal/..."}, vendors: []string{"..."}},
 	{dir: "kvtest/...", module: []string{"kv", "kvtest/..."}, vendors: []string{"..."}},
 
-	{dir: "queue/...", module: []string{"kv", "internal/keyenc", "queue/internal/..."}},
-	{dir: "tito/...", module: []string{"queue", "kv", "internal/keyenc", "tito/internal/..."}, vendors: []string{"github.com/google/uuid"}},
+	{dir: "queue/...", module: []string{"kv", "internal/keyenc", "internal/layout", "internal/rowenc", "queue/internal/..."}},
+	{dir: "tito/...", module: []string{"queue", "kv", "internal/keyenc", "internal/layout", "internal/rowenc", "tito/internal/..."}, vendors: []string{"github.com/google/uuid"}},
 
+	// What keys and values are made of.
 	{dir: "internal/keyenc"},
+	{dir: "internal/rowenc"},
+	{dir: "internal/layout", module: []string{"kv", "internal/keyenc"}},
 	{dir: "internal/archtest"},
 
 	// Stores and servers for tests, and the stand-in for TiKV.

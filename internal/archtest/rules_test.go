@@ -96,6 +96,12 @@ func TestImports(t *testing.T) {
 		{"tito/a.go", "tito", "./kv/memory", "of this module"},
 		{"tito/a.go", "tito", "./kvtest", "of this module"},
 		{"tito/a.go", "tito", "github.com/cockroachdb/pebble/v2", "only kv/pebble"},
+		{"queue/a.go", "queue", "./internal/layout", ""},
+		{"tito/a.go", "tito", "./internal/rowenc", ""},
+		{"internal/rowenc/a.go", "rowenc", "./kv", "of this module"},
+		{"internal/layout/a.go", "layout", "./kv", ""},
+		{"internal/layout/a.go", "layout", "./tito", "of this module"},
+		{"kv/a.go", "kv", "./internal/layout", "of this module"},
 		{"internal/keyenc/a.go", "keyenc", "./kv", "of this module"},
 		{"internal/keyenc/a.go", "keyenc", "github.com/google/uuid", "third parties"},
 
