@@ -49,13 +49,13 @@ func shop(ctx context.Context, store *kv.Store) error {
 		Topic: "order",
 		Group: "billing",
 		TxHandler: func(ctx context.Context, txn *kv.Txn, ev *queue.Event) error {
-			order, err := Orders.Change(ev)
+			order, err := Orders.ParseEvent(ev)
 			if err != nil {
 				return err
 			}
 			txn.OnCommit(stop) // one is enough here
 			invoice := &Invoice{OrderID: order.ID, Customer: order.After.Customer}
-			_, err = Invoices.Create(ctx, db.Join(txn), invoice, nil) // so do this row and the group's progress
+			_, err = Invoices.Create(ctx, db.Tx(txn), invoice, nil) // so do this row and the group's progress
 			return err
 		},
 	})

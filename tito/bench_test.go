@@ -242,7 +242,7 @@ func openBench(b *testing.B, e benchEngine) *benchDB {
 // update runs fn in a transaction with the durability of the raw programs.
 func (db *benchDB) update(b *testing.B, fn func(tx *tito.Tx) error) {
 	benchMust(b, db.Store().Run(context.Background(), &kv.TxnOptions{Durability: kv.NoSync}, func(tx *kv.Txn) error {
-		return fn(db.Join(tx))
+		return fn(db.Tx(tx))
 	}))
 }
 

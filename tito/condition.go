@@ -10,7 +10,7 @@ import (
 )
 
 // Condition selects entries of one index over records of type T: a By1, By2 or
-// By3, a Bound, a Range or Entries.
+// By3, a Column, an Interval or Entries.
 type Condition[T any] interface {
 	condition() condition[T]
 }
@@ -48,46 +48,44 @@ type Entries[T any] struct{ c condition[T] }
 
 func (e Entries[T]) condition() condition[T] { return e.c }
 
-// Bound is a position in an index: its leading fields are fixed to values, and
+// Column is a position in an index: its leading fields are fixed to values, and
 // the methods are conditions on the next one, of type V. As a Condition itself
 // it is every entry with the leading values.
-type Bound[T, V any] struct {
+type Column[T, V any] struct {
 	index  *index[T]
 	field  Field[T, V]
 	pos    int    // of field in the index
 	prefix []byte // components of the fields before it
 }
 
-func first[T, V any](ix *index[T], f Field[T, V]) Bound[T, V] {
-	return Bound[T, V]{index: ix, field: f}
+func first[T, V any](ix *index[T], f Field[T, V]) Column[T, V] {
+	return Column[T, V]{index: ix, field: f}
 }
 
 // then continues an equality on all fields before f.
-func then[T, V any](e Entries[T], f Field[T, V]) Bound[T, V] {
-	return Bound[T, V]{index: e.c.index, field: f, pos: e.c.exact, prefix: e.c.spans[0].start}
+func then[T, V any](e Entries[T], f Field[T, V]) Column[T, V] {
+	return Column[T, V]{index: e.c.index, field: f, pos: e.c.exact, prefix: e.c.spans[0].start}
 }
 
-func (b Bound[T, V]) condition() condition[T] {
+func (b Column[T, V]) condition() condition[T] {
 	return condition[T]{index: b.index, spans: []span{prefixSpan(b.prefix)}, exact: b.pos}
 }
 
-func (b Bound[T, V]) bound() Bound[T, V] { return b }
-
 // component returns the prefix of the entries whose field has the value v.
-func (b Bound[T, V]) component(v V) []byte {
+func (b Column[T, V]) component(v V) []byte {
 	return b.field.appendValue(slices.Clip(b.prefix), v)
 }
 
-func (b Bound[T, V]) entries(exact int, spans ...span) Entries[T] {
+func (b Column[T, V]) entries(exact int, spans ...span) Entries[T] {
 	return Entries[T]{condition[T]{index: b.index, spans: spans, exact: b.pos + exact}}
 }
 
 // Eq is the entries whose field equals v.
-func (b Bound[T, V]) Eq(v V) Entries[T] { return b.entries(1, prefixSpan(b.component(v))) }
+func (b Column[T, V]) Eq(v V) Entries[T] { return b.entries(1, prefixSpan(b.component(v))) }
 
 // In is the entries whose field equals one of values. They come in the order
 // of the index, whatever that of values; without values there are none.
-func (b Bound[T, V]) In(values ...V) Entries[T] {
+func (b Column[T, V]) In(values ...V) Entries[T] {
 	prefixes := make([][]byte, len(values))
 	for i, v := range values {
 		prefixes[i] = b.component(v)
@@ -102,7 +100,7 @@ func (b Bound[T, V]) In(values ...V) Entries[T] {
 }
 
 // Null is the entries of records whose nullable field has no value.
-func (b Bound[T, V]) Null() Entries[T] {
+func (b Column[T, V]) Null() Entries[T] {
 	e := b.entries(1, prefixSpan(appendNull(slices.Clip(b.prefix), b.field.shape.Desc)))
 	if b.index != nil && !b.field.shape.Nullable {
 		e.c.err = fmt.Errorf("%w: Null on field %d of index %q, which is not nullable", ErrQuery, b.pos+1, b.index.name)
@@ -112,30 +110,30 @@ func (b Bound[T, V]) Null() Entries[T] {
 
 // Ge is the entries whose field is at or above v, by the values' order also
 // where the field is descending.
-func (b Bound[T, V]) Ge(v V) Range[T, V] { return b.values().Ge(v) }
+func (b Column[T, V]) Ge(v V) Interval[T, V] { return b.values().Ge(v) }
 
 // Gt is the entries whose field is above v.
-func (b Bound[T, V]) Gt(v V) Range[T, V] { return b.values().Gt(v) }
+func (b Column[T, V]) Gt(v V) Interval[T, V] { return b.values().Gt(v) }
 
 // Le is the entries whose field is at or below v.
-func (b Bound[T, V]) Le(v V) Range[T, V] { return b.values().Le(v) }
+func (b Column[T, V]) Le(v V) Interval[T, V] { return b.values().Le(v) }
 
 // Lt is the entries whose field is below v.
-func (b Bound[T, V]) Lt(v V) Range[T, V] { return b.values().Lt(v) }
+func (b Column[T, V]) Lt(v V) Interval[T, V] { return b.values().Lt(v) }
 
-// Range is a condition on a field that more bounds can narrow:
+// Interval is a condition on a field that more bounds can narrow:
 // by.Ge(100).Lt(200). Nulls and NaN are in no range, and one that begins or
 // ends at NaN is empty.
-type Range[T, V any] struct {
-	b Bound[T, V]
+type Interval[T, V any] struct {
+	b Column[T, V]
 	s span
 }
 
-func (r Range[T, V]) condition() condition[T] { return r.b.entries(0, r.s).c }
+func (r Interval[T, V]) condition() condition[T] { return r.b.entries(0, r.s).c }
 
 // values is the range of all values that compare: without nulls and NaN, which
 // sort before them.
-func (b Bound[T, V]) values() Range[T, V] {
+func (b Column[T, V]) values() Interval[T, V] {
 	lowest := keyenc.AppendNull(nil)
 	if b.field.shape.Kind == kindFloat {
 		lowest = keyenc.AppendFloat(nil, math.NaN())
@@ -147,29 +145,48 @@ func (b Bound[T, V]) values() Range[T, V] {
 	} else {
 		s.start = keyenc.PrefixEnd(slices.Concat(b.prefix, lowest))
 	}
-	return Range[T, V]{b, s}
+	return Interval[T, V]{b, s}
+}
+
+// HasPrefix is the entries whose field begins with v, which takes a field of text
+// or bytes; on one of another kind every read of the query fails with ErrQuery.
+//
+//	userByRole.At("admin").HasPrefix("act")
+func (b Column[T, V]) HasPrefix(v V) Entries[T] {
+	if b.field.prefix == nil {
+		e := b.entries(0)
+		if b.index != nil {
+			e.c.err = fmt.Errorf("%w: HasPrefix on field %d of index %q, which is of kind %s", ErrQuery, b.pos+1, b.index.name, b.field.shape.Kind)
+		}
+		return e
+	}
+	key := b.field.prefix(slices.Clip(b.prefix), v)
+	if b.field.shape.Desc {
+		keyenc.Complement(key[len(b.prefix):])
+	}
+	return b.entries(0, prefixSpan(key))
 }
 
 // isNaN tells whether v is the float that compares with none.
-func (b Bound[T, V]) isNaN(v V) bool {
+func (b Column[T, V]) isNaN(v V) bool {
 	return b.field.shape.Kind == kindFloat && bytes.Equal(b.field.encode(nil, v), keyenc.AppendFloat(nil, math.NaN()))
 }
 
 // Ge narrows r to values at or above v.
-func (r Range[T, V]) Ge(v V) Range[T, V] { return r.narrow(v, true, true) }
+func (r Interval[T, V]) Ge(v V) Interval[T, V] { return r.narrow(v, true, true) }
 
 // Gt narrows r to values above v.
-func (r Range[T, V]) Gt(v V) Range[T, V] { return r.narrow(v, true, false) }
+func (r Interval[T, V]) Gt(v V) Interval[T, V] { return r.narrow(v, true, false) }
 
 // Le narrows r to values at or below v.
-func (r Range[T, V]) Le(v V) Range[T, V] { return r.narrow(v, false, true) }
+func (r Interval[T, V]) Le(v V) Interval[T, V] { return r.narrow(v, false, true) }
 
 // Lt narrows r to values below v.
-func (r Range[T, V]) Lt(v V) Range[T, V] { return r.narrow(v, false, false) }
+func (r Interval[T, V]) Lt(v V) Interval[T, V] { return r.narrow(v, false, false) }
 
 // narrow cuts the range at v. In a descending field the values above v are the
 // keys before it.
-func (r Range[T, V]) narrow(v V, above, inclusive bool) Range[T, V] {
+func (r Interval[T, V]) narrow(v V, above, inclusive bool) Interval[T, V] {
 	c := r.b.component(v)
 	if r.b.isNaN(v) {
 		r.s = span{c, c} // nothing is above or below it
@@ -191,26 +208,4 @@ func (r Range[T, V]) narrow(v V, above, inclusive bool) Range[T, V] {
 		r.s.end = c
 	}
 	return r
-}
-
-// TextBound is a Bound whose next field is text: what HasPrefix takes.
-type TextBound[T any, S ~string] interface {
-	bound() Bound[T, S]
-}
-
-// HasPrefix is the entries whose next field begins with prefix:
-//
-//	tito.HasPrefix(userByRole.At("admin"), "act")
-func HasPrefix[T any, S ~string](on TextBound[T, S], prefix S) Entries[T] {
-	b := on.bound()
-	if b.index != nil && b.field.shape.Kind != kindString { // a Custom field over text
-		e := b.entries(0)
-		e.c.err = fmt.Errorf("%w: HasPrefix on field %d of index %q, which is of kind %s", ErrQuery, b.pos+1, b.index.name, b.field.shape.Kind)
-		return e
-	}
-	key := keyenc.AppendStringPrefix(slices.Clip(b.prefix), prefix)
-	if b.field.shape.Desc {
-		keyenc.Complement(key[len(b.prefix):])
-	}
-	return b.entries(0, prefixSpan(key))
 }

@@ -58,7 +58,7 @@ func Open(ctx context.Context, store *kv.Store, o *Options, tables ...AnyTable) 
 		db.opts.Prefix, db.opts.CursorKey = slices.Clone(o.Prefix), slices.Clone(o.CursorKey)
 	}
 	if len(db.opts.Prefix) > maxPrefixSize {
-		return nil, fmt.Errorf("%w: Prefix of more than %d bytes", ErrSchema, maxPrefixSize)
+		return nil, fmt.Errorf("%w: Prefix of more than %d bytes", ErrOptions, maxPrefixSize)
 	}
 	var err error
 	if db.queue, err = openQueue(store, &db.opts); err != nil {
@@ -107,7 +107,7 @@ func openQueue(store *kv.Store, o *Options) (*queue.Queue, error) {
 		opts = *o.Queue
 	}
 	if len(opts.Prefix) > 0 {
-		return nil, fmt.Errorf("%w: Queue.Prefix is set; the queue has the database's Prefix", ErrSchema)
+		return nil, fmt.Errorf("%w: Queue.Prefix is set; the queue has the database's Prefix", ErrOptions)
 	}
 	opts.Prefix = o.Prefix
 	q, err := queue.Open(store, &opts)
@@ -140,18 +140,18 @@ type Tx struct {
 // Update runs fn in a read-write transaction and commits it; see kv.Store.Update
 // for retries. fn may run more than once, so it must have no effects but on tx.
 func (db *DB) Update(ctx context.Context, fn func(tx *Tx) error) error {
-	return db.store.Update(ctx, func(t *kv.Txn) error { return fn(db.Join(t)) })
+	return db.store.Update(ctx, func(t *kv.Txn) error { return fn(db.Tx(t)) })
 }
 
 // View runs fn in a read-only transaction: one snapshot for all its reads.
 func (db *DB) View(ctx context.Context, fn func(tx *Tx) error) error {
-	return db.store.View(ctx, func(t *kv.Txn) error { return fn(db.Join(t)) })
+	return db.store.View(ctx, func(t *kv.Txn) error { return fn(db.Tx(t)) })
 }
 
 // Run is Update, or with o.ReadOnly View, with options of its own: durability,
 // lifetime, attempts.
 func (db *DB) Run(ctx context.Context, o *kv.TxnOptions, fn func(tx *Tx) error) error {
-	return db.store.Run(ctx, o, func(t *kv.Txn) error { return fn(db.Join(t)) })
+	return db.store.Run(ctx, o, func(t *kv.Txn) error { return fn(db.Tx(t)) })
 }
 
 // Begin opens a transaction, to be ended by Commit or Rollback. Prefer Update
@@ -161,12 +161,12 @@ func (db *DB) Begin(ctx context.Context, o *kv.TxnOptions) (*Tx, error) {
 	if err != nil {
 		return nil, err
 	}
-	return db.Join(t), nil
+	return db.Tx(t), nil
 }
 
-// Join makes a store's transaction one of this DB, so that Tito's writes and
+// Tx makes a store's transaction one of this DB, so that Tito's writes and
 // others commit together. It must be a transaction of the DB's store.
-func (db *DB) Join(t *kv.Txn) *Tx { return &Tx{db: db, kv: t} }
+func (db *DB) Tx(t *kv.Txn) *Tx { return &Tx{db: db, kv: t} }
 
 // KV returns the store's transaction.
 func (tx *Tx) KV() *kv.Txn { return tx.kv }

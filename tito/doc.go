@@ -34,16 +34,16 @@
 // rows out.
 //
 // Conditions are methods of the index: Eq, In, Ge, Gt, Le, Lt, Null,
-// [HasPrefix], on the fields from the left, with At for the leading ones. What
+// HasPrefix, on the fields from the left, with At for the leading ones. What
 // no index serves cannot be asked for; [Table.Scan] is the explicit full scan.
 //
 // # Events
 //
 // A table that declares events publishes one to each of its topics with every
 // write of a row, in the same transaction: an [Event] exists if and only if the
-// row was written. [DB.Queue] is where workers get them; [Table.Change] reads one
+// row was written. [DB.Queue] is where workers get them; [Table.ParseEvent] reads one
 // with the table's types, [ParseEvent] without them. A handler that has a
-// transaction writes rows through [DB.Join], and they commit together with its
+// transaction writes rows through [DB.Tx], and they commit together with its
 // progress. Publishing adds nothing to a write's driver calls. An event whose
 // images are too large is refused before anything of the call is written.
 //

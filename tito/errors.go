@@ -67,8 +67,11 @@ var (
 	// for, or by none.
 	ErrEvent = errors.New("tito: not an event of the table")
 
-	// ErrQuery: the query contradicts itself or its table, or the options of a
-	// write do not fit it.
+	// ErrOptions: an option of Open is out of range, or those of a write do not
+	// fit it.
+	ErrOptions = errors.New("tito: invalid options")
+
+	// ErrQuery: the query contradicts itself or its table.
 	ErrQuery = errors.New("tito: invalid query")
 
 	// ErrBadCursor: the page cursor is not one that this query gave out.

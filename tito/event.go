@@ -56,28 +56,28 @@ func (e *Event[T]) check() error {
 // Operation is what a write did to a row.
 type Operation uint8
 
-// The operations. Put is an Insert or an Update, by what was there.
+// The operations. Put is an OpInsert or an OpUpdate, by what was there.
 const (
-	Insert Operation = iota + 1 // there was no row
-	Update                      // the row was replaced
-	Delete                      // the row was removed
+	OpInsert Operation = iota + 1 // there was no row
+	OpUpdate                      // the row was replaced
+	OpDelete                      // the row was removed
 )
 
 // String returns INSERT, UPDATE or DELETE.
 func (o Operation) String() string {
 	switch o {
-	case Insert:
+	case OpInsert:
 		return "INSERT"
-	case Update:
+	case OpUpdate:
 		return "UPDATE"
-	case Delete:
+	case OpDelete:
 		return "DELETE"
 	}
 	return fmt.Sprintf("Operation(%d)", uint8(o))
 }
 
 // RowEvent is what an event says of a row, for consumers that have not the
-// table's model; with it, use Table.Change.
+// table's model; with it, use Table.ParseEvent.
 type RowEvent struct {
 	Operation Operation
 
@@ -151,11 +151,11 @@ type Change[T any, ID comparable] struct {
 	Metadata map[string]string
 }
 
-// Change reads an event that a write of the table has published. It fails with
+// ParseEvent reads an event that a write of the table has published. It fails with
 // ErrEvent if that was another table or none, with ErrCorrupt if the event is
 // malformed, and, like a read of a row, with ErrDecode or ErrNewerSchema if an
 // image is not for this program. It needs no database.
-func (t *Table[T, ID]) Change(ev *queue.Event) (*Change[T, ID], error) {
+func (t *Table[T, ID]) ParseEvent(ev *queue.Event) (*Change[T, ID], error) {
 	if t.err != nil {
 		return nil, t.err
 	}

@@ -20,7 +20,7 @@ type replica struct {
 	Events int
 }
 
-// Handlers that write through Join make a copy of the table, of each event once.
+// Handlers that write through DB.Tx make a copy of the table, of each event once.
 func TestEventsReachHandlers(t *testing.T) {
 	replicas := tito.Define(tito.Schema[replica, string]{Table: "replicas", ID: tito.StringID(func(r *replica) *string { return &r.ID })})
 	stores(t, func(t *testing.T, open openStore) {
@@ -50,7 +50,7 @@ func TestEventsReachHandlers(t *testing.T) {
 						stop()
 					}
 				})
-				err := copyTicket(ctx, db.Join(txn), replicas, ev)
+				err := copyTicket(ctx, db.Tx(txn), replicas, ev)
 				if err != nil {
 					t.Error(err)
 					stop()
@@ -79,14 +79,14 @@ func TestEventsReachHandlers(t *testing.T) {
 // copyTicket applies one event to the copy. It relies on the order of a row's
 // events: Create fails if there is a copy, Patch and Delete if there is none.
 func copyTicket(ctx context.Context, tx *tito.Tx, replicas *tito.Table[replica, string], ev *queue.Event) error {
-	c, err := tickets.Change(ev)
+	c, err := tickets.ParseEvent(ev)
 	if err != nil {
 		return err
 	}
 	switch c.Operation {
-	case tito.Insert:
+	case tito.OpInsert:
 		_, err = replicas.Create(ctx, tx, &replica{ID: c.ID, State: c.After.State, Events: 1}, nil)
-	case tito.Update:
+	case tito.OpUpdate:
 		_, err = replicas.Patch(ctx, tx, c.ID, func(r *replica) error {
 			if r.State != c.Before.State {
 				return fmt.Errorf("event of state %s after %s", c.Before.State, r.State)
@@ -95,7 +95,7 @@ func copyTicket(ctx context.Context, tx *tito.Tx, replicas *tito.Table[replica, 
 			r.Events++
 			return nil
 		}, nil)
-	case tito.Delete:
+	case tito.OpDelete:
 		err = replicas.Delete(ctx, tx, c.ID, nil)
 	}
 	return err

@@ -33,12 +33,12 @@ func testEventID[ID comparable](t *testing.T, kind string, idOf tito.IDOf[keyed[
 			e, err := tito.ParseEvent(ev)
 			require.NoError(t, err)
 			require.Equal(t, text, e.ID)
-			c, err := table.Change(ev)
+			c, err := table.ParseEvent(ev)
 			require.NoError(t, err)
 			require.Equal(t, id, c.ID)
 			require.Equal(t, ev.Key, c.Key)
 		}
-		c, err := table.Change(all[1])
+		c, err := table.ParseEvent(all[1])
 		require.NoError(t, err)
 		require.Equal(t, rec, c.Before) // the id comes from the key
 	})

@@ -65,7 +65,7 @@ func TestQueueOptions(t *testing.T) {
 	_, err := tito.Open(t.Context(), store, &tito.Options{Queue: &queue.Options{Partitions: 15}})
 	require.ErrorIs(t, err, queue.ErrOptions)
 	_, err = tito.Open(t.Context(), store, &tito.Options{Prefix: []byte("a"), Queue: &queue.Options{Prefix: []byte("a")}})
-	require.ErrorIs(t, err, tito.ErrSchema)
+	require.ErrorIs(t, err, tito.ErrOptions)
 
 	prefix := []byte("app/")
 	db, err := tito.Open(t.Context(), store, &tito.Options{Prefix: prefix, Queue: &queue.Options{Partitions: 32}})

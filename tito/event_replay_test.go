@@ -58,12 +58,12 @@ func TestEventsReplayToTheTable(t *testing.T) {
 		events := on("ticket.images", published(t, store, ""))
 		require.Len(t, events, writes)
 		for _, ev := range events {
-			c, err := tickets.Change(ev)
+			c, err := tickets.ParseEvent(ev)
 			require.NoError(t, err)
 			require.Equal(t, table[c.ID], c.Before)
-			require.Equal(t, c.Before == nil, c.Operation == tito.Insert)
+			require.Equal(t, c.Before == nil, c.Operation == tito.OpInsert)
 			if table[c.ID] = c.After; c.After == nil {
-				require.Equal(t, tito.Delete, c.Operation)
+				require.Equal(t, tito.OpDelete, c.Operation)
 				delete(table, c.ID)
 			}
 		}

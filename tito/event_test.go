@@ -98,12 +98,12 @@ func TestEventTables(t *testing.T) {
 	})
 	all := on("ticket", published(t, db.Store(), ""))
 	require.Equal(t, []string{"INSERT clerks p", "INSERT tickets t"}, lines(t, all))
-	_, err := tickets.Change(all[0])
+	_, err := tickets.ParseEvent(all[0])
 	require.ErrorIs(t, err, tito.ErrEvent)
 	require.ErrorContains(t, err, `of table "clerks", not of "tickets"`)
-	c, err := clerks.Change(all[0])
+	c, err := clerks.ParseEvent(all[0])
 	require.NoError(t, err)
-	require.Equal(t, &tito.Change[clerk, string]{Operation: tito.Insert, Table: "clerks", ID: "p", Key: "p"}, c)
+	require.Equal(t, &tito.Change[clerk, string]{Operation: tito.OpInsert, Table: "clerks", ID: "p", Key: "p"}, c)
 }
 
 // What did not commit has published nothing, and what did has once.
@@ -170,9 +170,9 @@ func TestEventsInJoinedTransaction(t *testing.T) {
 			err := db.Store().Update(ctx, func(txn *kv.Txn) error {
 				require.NoError(t, txn.Set([]byte("own"), []byte("1")))
 				require.NoError(t, db.Queue().Publish(ctx, txn, queue.Message{Topic: "ticket", Payload: []byte("by hand")}))
-				_, err := tickets.Create(ctx, db.Join(txn), &ticket{ID: "a"}, nil)
+				_, err := tickets.Create(ctx, db.Tx(txn), &ticket{ID: "a"}, nil)
 				require.NoError(t, err)
-				_, err = clerks.Create(ctx, db.Join(txn), &clerk{ID: "p"}, nil)
+				_, err = clerks.Create(ctx, db.Tx(txn), &clerk{ID: "p"}, nil)
 				require.NoError(t, err)
 				return end
 			})
@@ -226,7 +226,7 @@ func TestEventOptions(t *testing.T) {
 		require.NoError(t, err)
 		require.Equal(t, want, e.Metadata)
 	}
-	c, err := tickets.Change(all[0])
+	c, err := tickets.ParseEvent(all[0])
 	require.NoError(t, err)
 	require.Equal(t, by.Metadata, c.Metadata)
 }
@@ -258,10 +258,10 @@ func TestEventImages(t *testing.T) {
 		want := []struct {
 			op            tito.Operation
 			before, after *ticket
-		}{{tito.Insert, nil, first}, {tito.Update, first, second}, {tito.Delete, second, nil}}
+		}{{tito.OpInsert, nil, first}, {tito.OpUpdate, first, second}, {tito.OpDelete, second, nil}}
 		require.Len(t, all, len(want))
 		for i, w := range want {
-			c, err := tickets.Change(all[i])
+			c, err := tickets.ParseEvent(all[i])
 			require.NoError(t, err)
 			require.Equal(t, &tito.Change[ticket, string]{Operation: w.op, Table: "tickets", ID: "a", Before: w.before, After: w.after, Key: "a"}, c)
 			require.NotContains(t, string(all[i].Payload), "Ada")
@@ -297,7 +297,7 @@ func TestEventImageIsACopy(t *testing.T) {
 		_, err = tickets.Create(ctx, tx, &ticket{ID: "b", Code: "b", Note: "another"}, nil) // uses the same memory
 		require.NoError(t, err)
 	})
-	c, err := tickets.Change(on("ticket.images", published(t, db.Store(), ""))[0])
+	c, err := tickets.ParseEvent(on("ticket.images", published(t, db.Store(), ""))[0])
 	require.NoError(t, err)
 	require.Equal(t, "stored", c.After.Note)
 }
@@ -313,7 +313,7 @@ func TestEventWhen(t *testing.T) {
 	update(t, db, func(ctx context.Context, tx *tito.Tx) { require.NoError(t, tickets.Delete(ctx, tx, "a", nil)) })
 	var states []string
 	for _, ev := range on("ticket.state", published(t, db.Store(), "")) {
-		c, err := tickets.Change(ev)
+		c, err := tickets.ParseEvent(ev)
 		require.NoError(t, err)
 		require.Nil(t, c.Before)
 		if c.After != nil {

@@ -89,7 +89,7 @@ func TestGoldenEventsAreRead(t *testing.T) {
 		"INSERT tickets b", "INSERT tickets b", "INSERT tickets b", "INSERT plans p", "INSERT points \x00\x01\x02\x00",
 		"UPDATE tickets b", "UPDATE tickets b", "UPDATE tickets b", "DELETE points \x00\x01\x02\x00",
 	}, lines(t, events))
-	c, err := tickets.Change(events[6])
+	c, err := tickets.ParseEvent(events[6])
 	require.NoError(t, err)
 	require.Equal(t, "new", c.Before.State)
 	require.Equal(t, "open", c.After.State)
@@ -116,14 +116,14 @@ func TestDamagedEvents(t *testing.T) {
 	for _, ev := range []*queue.Event{nil, {}, {Payload: []byte("{}")}} {
 		_, err := tito.ParseEvent(ev)
 		require.ErrorIs(t, err, tito.ErrEvent)
-		_, err = tickets.Change(ev)
+		_, err = tickets.ParseEvent(ev)
 		require.ErrorIs(t, err, tito.ErrEvent)
 	}
 	good := payloadOf(t, 6) // an update with both images
 	for n := 1; n < len(good); n++ {
 		_, err := tito.ParseEvent(&queue.Event{Payload: good[:n]})
 		require.ErrorIs(t, err, tito.ErrCorrupt, "cut to %d bytes", n)
-		_, err = tickets.Change(&queue.Event{Payload: good[:n]})
+		_, err = tickets.ParseEvent(&queue.Event{Payload: good[:n]})
 		require.ErrorIs(t, err, tito.ErrCorrupt, "cut to %d bytes", n)
 	}
 	_, err := tito.ParseEvent(&queue.Event{Payload: append(bytes.Clone(good), 0)})
@@ -132,7 +132,7 @@ func TestDamagedEvents(t *testing.T) {
 		for _, flip := range []byte{0x01, 0x80, 0xff} {
 			bad := bytes.Clone(good)
 			bad[i] ^= flip
-			c, err := tickets.Change(&queue.Event{Payload: bad})
+			c, err := tickets.ParseEvent(&queue.Event{Payload: bad})
 			if err == nil {
 				continue // another time, revision or letter
 			}
@@ -164,14 +164,14 @@ func TestEventOfNewerSchema(t *testing.T) {
 	ev := &queue.Event{Payload: payloadOf(t, 3)}
 	for version, want := range map[uint32]error{299: tito.ErrNewerSchema, 300: nil, 301: nil} {
 		table := tito.Define(tito.Schema[plan, string]{Table: "plans", ID: planID, Version: version})
-		_, err := table.Change(ev)
+		_, err := table.ParseEvent(ev)
 		require.ErrorIs(t, err, want)
 	}
 	other := tito.Define(tito.Schema[struct{ ID int64 }, int64]{Table: "plans", ID: tito.IntID(func(r *struct{ ID int64 }) *int64 { return &r.ID })})
-	_, err := other.Change(ev)
+	_, err := other.ParseEvent(ev)
 	require.ErrorIs(t, err, tito.ErrCorrupt)
 	require.ErrorContains(t, err, "primary key")
-	_, err = tito.Define(tito.Schema[plan, string]{Table: "plans"}).Change(ev)
+	_, err = tito.Define(tito.Schema[plan, string]{Table: "plans"}).ParseEvent(ev)
 	require.ErrorIs(t, err, tito.ErrSchema)
 }
 
@@ -194,10 +194,10 @@ func TestEventImageKeepsItsCodec(t *testing.T) {
 	e, err := tito.ParseEvent(ev)
 	require.NoError(t, err)
 	require.Equal(t, []uint8{1, 200}, []uint8{e.Before.Codec, e.After.Codec})
-	c, err := after.Change(ev)
+	c, err := after.ParseEvent(ev)
 	require.NoError(t, err)
 	require.Equal(t, c.Before, c.After)
-	_, err = before.Change(ev)
+	_, err = before.ParseEvent(ev)
 	require.ErrorIs(t, err, tito.ErrDecode)
 	require.ErrorContains(t, err, "event: after: ")
 }
@@ -219,7 +219,7 @@ func FuzzEvent(f *testing.F) {
 	f.Fuzz(func(t *testing.T, payload []byte) {
 		ev := &queue.Event{Payload: payload}
 		e, err := tito.ParseEvent(ev)
-		c, changeErr := tickets.Change(ev)
+		c, changeErr := tickets.ParseEvent(ev)
 		if err != nil {
 			require.Error(t, changeErr)
 			require.True(t, errors.Is(err, tito.ErrCorrupt) || errors.Is(err, tito.ErrEvent))

@@ -57,11 +57,11 @@ const (
 func operationOf(before, after []byte) Operation {
 	switch {
 	case before == nil:
-		return Insert
+		return OpInsert
 	case after == nil:
-		return Delete
+		return OpDelete
 	}
-	return Update
+	return OpUpdate
 }
 
 // appendEvent appends the payload of an event. before and after are values of
@@ -124,9 +124,9 @@ func parseEvent(ev *queue.Event) (v eventValue, err error) {
 	}
 	switch {
 	case r.bad, len(r.b) > 0, images > hasBefore|hasAfter,
-		v.operation < Insert, v.operation > Delete,
-		v.operation == Insert && v.before != nil,
-		v.operation == Delete && v.after != nil:
+		v.operation < OpInsert, v.operation > OpDelete,
+		v.operation == OpInsert && v.before != nil,
+		v.operation == OpDelete && v.after != nil:
 		return eventValue{}, fmt.Errorf("%w: event", ErrCorrupt)
 	}
 	return v, nil

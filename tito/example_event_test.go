@@ -49,9 +49,9 @@ func openParcels(ctx context.Context) *tito.DB {
 	return db
 }
 
-// What a transactional handler writes through Join commits together with the
+// What a transactional handler writes through DB.Tx commits together with the
 // group's progress: each event takes effect exactly once.
-func ExampleTable_Change() {
+func ExampleTable_ParseEvent() {
 	ctx, stop := context.WithCancel(context.Background())
 	defer stop()
 	db := openParcels(ctx)
@@ -60,16 +60,16 @@ func ExampleTable_Change() {
 		Topic: "parcel",
 		Group: "tally",
 		TxHandler: func(ctx context.Context, txn *kv.Txn, ev *queue.Event) error {
-			change, err := parcels.Change(ev)
+			change, err := parcels.ParseEvent(ev)
 			if err != nil {
 				return queue.Cancel(err) // it will not become better
 			}
 			fmt.Println(change.Operation, change.ID, change.After.City, change.After.State, change.Metadata)
-			if change.Operation == tito.Insert {
+			if change.Operation == tito.OpInsert {
 				return nil
 			}
 			txn.OnCommit(stop) // this was the last one; a server goes on
-			_, err = tallies.Put(ctx, db.Join(txn), &Tally{City: change.Key, Arrived: 1}, nil)
+			_, err = tallies.Put(ctx, db.Tx(txn), &Tally{City: change.Key, Arrived: 1}, nil)
 			return err
 		},
 	})

@@ -131,7 +131,7 @@ func ExampleBy2_At() {
 	// The Tombs of Atuan
 }
 
-func ExampleBound_Ge() {
+func ExampleColumn_Ge() {
 	db := library()
 	titles(db, Books.Where(bookByPages.Ge(205).Lt(341)))
 	fmt.Println("--")
@@ -145,7 +145,7 @@ func ExampleBound_Ge() {
 }
 
 // In keeps the order of the index.
-func ExampleBound_In() {
+func ExampleColumn_In() {
 	db := library()
 	titles(db, Books.Where(bookBySection.In("scifi", "crime")))
 	// Output:
@@ -153,9 +153,9 @@ func ExampleBound_In() {
 	// The Dispossessed
 }
 
-func ExampleHasPrefix() {
+func ExampleColumn_HasPrefix() {
 	db := library()
-	titles(db, Books.Where(tito.HasPrefix(bookByTitle, "the ")).Limit(2))
+	titles(db, Books.Where(bookByTitle.HasPrefix("the ")).Limit(2))
 	// Output:
 	// The Dispossessed
 	// The Farthest Shore
@@ -191,7 +191,7 @@ func ExampleQuery_Page() {
 	q := Books.Where(bookByTitle).Limit(2)
 	cursor := ""
 	for {
-		page, err := q.After(cursor).Page(ctx, db)
+		page, err := q.Cursor(cursor).Page(ctx, db)
 		if err != nil {
 			log.Fatal(err)
 		}
@@ -248,10 +248,10 @@ func ExampleQuery_Count() {
 	// 5 <nil>
 }
 
-func ExampleQuery_Keys() {
+func ExampleQuery_IDs() {
 	ctx := context.Background()
 	db := library()
-	for id, err := range Books.Where(bookByTag.Eq("sea")).Keys(ctx, db) {
+	for id, err := range Books.Where(bookByTag.Eq("sea")).IDs(ctx, db) {
 		fmt.Println(id, err)
 	}
 	// Output:
@@ -276,7 +276,7 @@ func ExampleQuery_With() {
 	// Umberto Eco: The Name of the Rose
 }
 
-func ExampleRef_With() {
+func ExampleRelationTo_With() {
 	ctx := context.Background()
 	db := library()
 	b, err := Books.Get(ctx, db, "b3", bookPrequels.With(bookAuthor))

@@ -13,6 +13,10 @@ type Field[T, V any] struct {
 	shape  fieldShape
 	encode func(dst []byte, v V) []byte // one value as an ascending component
 
+	// prefix appends what the components of all values that begin with v have in
+	// common, ascending. It is nil for kinds of which no value begins another.
+	prefix func(dst []byte, v V) []byte
+
 	// Exactly one of the two is set: to append the component of a
 	// single-valued field, or to call yield with dst and each component of a
 	// multi-valued one in turn after it, all in the same memory.
@@ -56,12 +60,16 @@ func newField[T, V any](kind string, get func(*T) V, encode func([]byte, V) []by
 // String indexes text, ordered bytewise. Nothing is folded: give a function
 // that lower-cases if case must not matter, and lower-case what is looked up.
 func String[T any, S ~string](get func(*T) S) Field[T, S] {
-	return newField(kindString, get, keyenc.AppendString[S])
+	f := newField(kindString, get, keyenc.AppendString[S])
+	f.prefix = keyenc.AppendStringPrefix[S]
+	return f
 }
 
 // Bytes indexes byte slices, ordered bytewise. A nil slice equals an empty one.
 func Bytes[T any, B ~[]byte](get func(*T) B) Field[T, B] {
-	return newField(kindBytes, get, func(dst []byte, v B) []byte { return keyenc.AppendBytes(dst, v) })
+	f := newField(kindBytes, get, func(dst []byte, v B) []byte { return keyenc.AppendBytes(dst, v) })
+	f.prefix = func(dst []byte, v B) []byte { return keyenc.AppendBytesPrefix(dst, v) }
+	return f
 }
 
 // Bool indexes booleans, false before true.
@@ -143,7 +151,7 @@ func Opt[T, E, V any](get func(*T) *E, of Field[E, V]) Field[T, V] {
 	if get == nil || of.encode == nil {
 		return Field[T, V]{}
 	}
-	f := Field[T, V]{shape: of.shape, encode: of.encode}
+	f := Field[T, V]{shape: of.shape, encode: of.encode, prefix: of.prefix}
 	f.shape.Nullable = true
 	desc := of.shape.Desc
 	null := func(dst []byte) []byte { return appendNull(dst, desc) }
@@ -175,7 +183,7 @@ func Each[T, E, V any](get func(*T) []E, of Field[E, V]) Field[T, V] {
 	if get == nil || of.encode == nil {
 		return Field[T, V]{}
 	}
-	f := Field[T, V]{shape: of.shape, encode: of.encode}
+	f := Field[T, V]{shape: of.shape, encode: of.encode, prefix: of.prefix}
 	f.shape.Multi = true
 	f.many = func(dst []byte, rec *T, yield func([]byte)) {
 		elems := get(rec)
@@ -222,11 +230,11 @@ func appendNull(dst []byte, desc bool) []byte {
 	return dst
 }
 
-// column is a Field without its value type.
-type column[T any] struct {
+// untypedField is a Field without its value type.
+type untypedField[T any] struct {
 	shape fieldShape
 	one   func(dst []byte, rec *T) []byte
 	many  func(dst []byte, rec *T, yield func(dst []byte))
 }
 
-func (f *Field[T, V]) column() column[T] { return column[T]{f.shape, f.one, f.many} }
+func (f *Field[T, V]) untyped() untypedField[T] { return untypedField[T]{f.shape, f.one, f.many} }

@@ -73,7 +73,7 @@ func testIDs[ID comparable](t *testing.T, kind string, idOf tito.IDOf[keyed[ID],
 			}
 			require.Equal(t, len(ids), i)
 			i = 0
-			for id, err := range table.Scan().Keys(ctx, db) {
+			for id, err := range table.Scan().IDs(ctx, db) {
 				require.NoError(t, err)
 				require.Equal(t, ids[i], id)
 				i++

@@ -37,54 +37,54 @@ func Indexes[T any](all ...AnyIndex[T]) []AnyIndex[T] { return all }
 // index is a definition without its value types. It is immutable, and its
 // address is its identity.
 type index[T any] struct {
-	name    string
-	columns []column[T]
-	opts    IndexOptions[T]
+	name   string
+	fields []untypedField[T]
+	opts   IndexOptions[T]
 }
 
-func newIndex[T any](name string, o *IndexOptions[T], columns ...column[T]) *index[T] {
-	ix := &index[T]{name: name, columns: columns}
+func newIndex[T any](name string, o *IndexOptions[T], fields ...untypedField[T]) *index[T] {
+	ix := &index[T]{name: name, fields: fields}
 	if o != nil {
 		ix.opts = *o
 	}
 	return ix
 }
 
-// By1 is an index over one field. The methods of the embedded Bound are its
+// By1 is an index over one field. The methods of the embedded Column are its
 // conditions; as a Condition itself it is every entry of the index.
 type By1[T, A any] struct {
-	Bound[T, A]
+	Column[T, A]
 }
 
 // Index defines an index over one field.
 func Index[T, A any](name string, a Field[T, A], o *IndexOptions[T]) By1[T, A] {
-	ix := newIndex(name, o, a.column())
+	ix := newIndex(name, o, a.untyped())
 	return By1[T, A]{first(ix, a)}
 }
 
-// By2 is an index over two fields. The methods of the embedded Bound are its
+// By2 is an index over two fields. The methods of the embedded Column are its
 // conditions on the first; as a Condition itself it is every entry.
 type By2[T, A, B any] struct {
-	Bound[T, A]
+	Column[T, A]
 	b Field[T, B]
 }
 
 // Index2 defines an index over two fields, ordered by the first, then the second.
 func Index2[T, A, B any](name string, a Field[T, A], b Field[T, B], o *IndexOptions[T]) By2[T, A, B] {
-	ix := newIndex(name, o, a.column(), b.column())
+	ix := newIndex(name, o, a.untyped(), b.untyped())
 	return By2[T, A, B]{first(ix, a), b}
 }
 
 // At fixes the first field to a, for conditions on the second.
-func (by By2[T, A, B]) At(a A) Bound[T, B] { return then(by.Bound.Eq(a), by.b) }
+func (by By2[T, A, B]) At(a A) Column[T, B] { return then(by.Column.Eq(a), by.b) }
 
 // Eq is the entries with both values.
 func (by By2[T, A, B]) Eq(a A, b B) Entries[T] { return by.At(a).Eq(b) }
 
-// By3 is an index over three fields. The methods of the embedded Bound are its
+// By3 is an index over three fields. The methods of the embedded Column are its
 // conditions on the first; as a Condition itself it is every entry.
 type By3[T, A, B, C any] struct {
-	Bound[T, A]
+	Column[T, A]
 	b Field[T, B]
 	c Field[T, C]
 }
@@ -92,15 +92,15 @@ type By3[T, A, B, C any] struct {
 // Index3 defines an index over three fields, ordered by the first, then the
 // second, then the third.
 func Index3[T, A, B, C any](name string, a Field[T, A], b Field[T, B], c Field[T, C], o *IndexOptions[T]) By3[T, A, B, C] {
-	ix := newIndex(name, o, a.column(), b.column(), c.column())
+	ix := newIndex(name, o, a.untyped(), b.untyped(), c.untyped())
 	return By3[T, A, B, C]{first(ix, a), b, c}
 }
 
 // At fixes the first field to a, for conditions on the second.
-func (by By3[T, A, B, C]) At(a A) Bound[T, B] { return then(by.Bound.Eq(a), by.b) }
+func (by By3[T, A, B, C]) At(a A) Column[T, B] { return then(by.Column.Eq(a), by.b) }
 
 // At2 fixes the first two fields, for conditions on the third.
-func (by By3[T, A, B, C]) At2(a A, b B) Bound[T, C] { return then(by.At(a).Eq(b), by.c) }
+func (by By3[T, A, B, C]) At2(a A, b B) Column[T, C] { return then(by.At(a).Eq(b), by.c) }
 
 // Eq is the entries with all three values.
 func (by By3[T, A, B, C]) Eq(a A, b B, c C) Entries[T] { return by.At2(a, b).Eq(c) }
@@ -120,7 +120,7 @@ func (ix *index[T]) check() error {
 	if len(ix.name) > maxNameSize {
 		return fmt.Errorf("%w: index name of more than %d bytes", ErrSchema, maxNameSize)
 	}
-	for i, c := range ix.columns {
+	for i, c := range ix.fields {
 		if c.one == nil && c.many == nil {
 			return fmt.Errorf("%w: index %q: field %d was not made by a constructor such as tito.String, or has no getter", ErrSchema, ix.name, i+1)
 		}
@@ -130,7 +130,7 @@ func (ix *index[T]) check() error {
 
 // multi reports whether a record can have several entries.
 func (ix *index[T]) multi() bool {
-	return slices.ContainsFunc(ix.columns, func(c column[T]) bool { return c.shape.Multi })
+	return slices.ContainsFunc(ix.fields, func(c untypedField[T]) bool { return c.shape.Multi })
 }
 
 // values appends the encoded values of each of rec's entries to b: ascending,
@@ -149,18 +149,18 @@ func (ix *index[T]) values(b *valueList, rec *T) error {
 	return nil
 }
 
-// product completes the open value of b with columns[i:], once for each
+// product completes the open value of b with fields[i:], once for each
 // combination of their values.
 func (ix *index[T]) product(b *valueList, rec *T, i int) error {
-	for ; i < len(ix.columns) && ix.columns[i].one != nil; i++ {
-		b.open = ix.columns[i].one(b.open, rec)
+	for ; i < len(ix.fields) && ix.fields[i].one != nil; i++ {
+		b.open = ix.fields[i].one(b.open, rec)
 	}
-	if i == len(ix.columns) {
+	if i == len(ix.fields) {
 		return b.close(ix.name)
 	}
 	prefix := len(b.open)
 	var err error
-	ix.columns[i].many(b.open, rec, func(open []byte) {
+	ix.fields[i].many(b.open, rec, func(open []byte) {
 		if err == nil {
 			b.open = open
 			err = ix.product(b, rec, i+1)

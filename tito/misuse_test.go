@@ -62,11 +62,11 @@ func TestQueryRefusesWhatNoIndexServes(t *testing.T) {
 	ctx := context.Background()
 	db := openBuilds(t, "1", "2")
 	var (
-		noBy1   tito.By1[build, string]
-		noBy2   tito.By2[build, string, int]
-		noBy3   tito.By3[build, string, int, bool]
-		noBound tito.Bound[build, string]
-		noRange tito.Range[build, string]
+		noBy1      tito.By1[build, string]
+		noBy2      tito.By2[build, string, int]
+		noBy3      tito.By3[build, string, int, bool]
+		noColumn   tito.Column[build, string]
+		noInterval tito.Interval[build, string]
 	)
 	for name, c := range map[string]tito.Condition[build]{
 		"nil":                  nil,
@@ -78,15 +78,15 @@ func TestQueryRefusesWhatNoIndexServes(t *testing.T) {
 		"By2 At":               noBy2.At("a"),
 		"By3 Eq":               noBy3.Eq("a", 1, true),
 		"By3 At2":              noBy3.At2("a", 1).In(true),
-		"Bound":                noBound,
-		"Bound In":             noBound.In(),
-		"Bound Ge":             noBound.Ge("a"),
-		"Range":                noRange,
-		"Range Lt":             noRange.Lt("a"),
+		"Column":               noColumn,
+		"Column In":            noColumn.In(),
+		"Column Ge":            noColumn.Ge("a"),
+		"Interval":             noInterval,
+		"Interval Lt":          noInterval.Lt("a"),
 		"Entries":              tito.Entries[build]{},
-		"HasPrefix":            tito.HasPrefix(noBound, "a"),
+		"HasPrefix":            noColumn.HasPrefix("a"),
 		"of an index not here": buildStranger.Eq("1"),
-		"prefix of non-text":   tito.HasPrefix(buildByRelease, "1"),
+		"prefix of non-text":   buildByRelease.HasPrefix("1"),
 		"null of non-null":     buildByText.Null(),
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -103,7 +103,7 @@ func TestQueryRefusesWhatNoIndexServes(t *testing.T) {
 				require.ErrorIs(t, err, tito.ErrQuery)
 				n++
 			}
-			for _, err := range q.Keys(ctx, db) {
+			for _, err := range q.IDs(ctx, db) {
 				require.ErrorIs(t, err, tito.ErrQuery)
 				n++
 			}
@@ -152,7 +152,7 @@ func TestOpenRefusesBrokenDefinitions(t *testing.T) {
 		"Each without getter": func(s *tito.Schema[build, string]) { s.Indexes = indexOver(tito.Strings[build, string](nil)) },
 		"nil relation":        func(s *tito.Schema[build, string]) { s.Relations = tito.Relations[build](nil) },
 		"zero relation": func(s *tito.Schema[build, string]) {
-			s.Relations = tito.Relations[build](tito.Ref[build, build, string]{})
+			s.Relations = tito.Relations[build](tito.RelationTo[build, build, string]{})
 		},
 		"unnamed relation": func(s *tito.Schema[build, string]) {
 			s.Relations = tito.Relations(tito.One("", buildT, func(b *build) *string { return b.Prev }, func(b, before *build) { b.Before = before }))

@@ -134,7 +134,11 @@ func TestOpenRefusesDefinition(t *testing.T) {
 		for name, c := range cases {
 			t.Run(name, func(t *testing.T) {
 				_, err := tito.Open(t.Context(), store, c.options, c.tables...)
-				require.ErrorIs(t, err, tito.ErrSchema)
+				want := tito.ErrSchema
+				if c.options != nil {
+					want = tito.ErrOptions
+				}
+				require.ErrorIs(t, err, want)
 				require.ErrorContains(t, err, c.message)
 				require.Empty(t, dump(t, store, ""))
 			})

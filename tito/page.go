@@ -17,7 +17,7 @@ import (
 type Page[T any] struct {
 	Items []*T
 
-	// Next and Prev are cursors for Query.After: to the page that follows and
+	// Next and Prev are cursors for Query.Cursor: to the page that follows and
 	// the one before. Empty means that there is none. In the direction that the
 	// page was reached from there is always a cursor, though the records there
 	// may be gone by now, and then its page is empty. A cursor is opaque text,
@@ -59,12 +59,12 @@ func (q Query[T, ID]) Page(ctx context.Context, r Reader) (*Page[T], error) {
 			if more || back {
 				page.Next = q.cursor(s, place{key: found[n-1].key})
 			}
-			if more && back || !back && q.after != "" {
+			if more && back || !back && q.from != "" {
 				page.Prev = q.cursor(s, place{key: found[0].key, back: true})
 			}
 		} else if back {
 			page.Next = q.cursor(s, s.from.turned())
-		} else if q.after != "" {
+		} else if q.from != "" {
 			page.Prev = q.cursor(s, s.from.turned())
 		}
 		return hydrate(ctx, s.tx, page.Items, q.with)
@@ -146,10 +146,10 @@ func (q *Query[T, ID]) cursor(s *search[T, ID], p place) string {
 // open reads q's cursor.
 func (q *Query[T, ID]) open(s *search[T, ID]) (place, error) {
 	longest := cursorHead + s.tx.kv.Info().Limits.MaxKeySize + cursorMAC
-	if len(q.after) > base64.RawURLEncoding.EncodedLen(longest) {
+	if len(q.from) > base64.RawURLEncoding.EncodedLen(longest) {
 		return place{}, ErrBadCursor
 	}
-	b, err := base64.RawURLEncoding.Strict().DecodeString(q.after)
+	b, err := base64.RawURLEncoding.Strict().DecodeString(q.from)
 	if err != nil || len(b) < cursorHead {
 		return place{}, ErrBadCursor
 	}

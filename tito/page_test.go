@@ -27,7 +27,7 @@ func TestPageCursorIsOfOneQuery(t *testing.T) {
 		"twice turned":  q.Reverse().Reverse(),
 		"the same keys": things.Where(thingByTagRank.At("b").Gt(1)),
 	} {
-		p, err := same.After(cursor).Page(ctx, db)
+		p, err := same.Cursor(cursor).Page(ctx, db)
 		require.NoError(t, err, name)
 		require.Equal(t, text("029"), p.Items[0].ID, name) // after 009 and 019
 	}
@@ -41,13 +41,13 @@ func TestPageCursorIsOfOneQuery(t *testing.T) {
 		"another index": things.Where(thingByTagDesc.Eq("b")),
 		"the table":     things.Scan(),
 	} {
-		_, err := other.After(cursor).Page(ctx, db)
+		_, err := other.Cursor(cursor).Page(ctx, db)
 		require.ErrorIs(t, err, tito.ErrBadCursor, name)
-		_, err = other.After(cursor).Count(ctx, db)
+		_, err = other.Cursor(cursor).Count(ctx, db)
 		require.ErrorIs(t, err, tito.ErrBadCursor, name)
 	}
 	// The same keys elsewhere: another table, and another version of the index.
-	_, err = people.Scan().After(cursor).Page(ctx, openPeople(t, store))
+	_, err = people.Scan().Cursor(cursor).Page(ctx, openPeople(t, store))
 	require.ErrorIs(t, err, tito.ErrBadCursor)
 	versioned := func(version uint32) string {
 		by := tito.Index("release", tito.Custom(func(b *build) release { return b.Release }), &tito.IndexOptions[build]{Version: version})
@@ -85,13 +85,13 @@ func TestPageCursorAltered(t *testing.T) {
 	}
 	refused := func(db *tito.DB, cursor string) {
 		t.Helper()
-		_, err := q.After(cursor).Page(ctx, db)
+		_, err := q.Cursor(cursor).Page(ctx, db)
 		require.ErrorIs(t, err, tito.ErrBadCursor)
 		require.NotContains(t, err.Error(), cursor)
 	}
 	for _, db := range []*tito.DB{plain, signed} {
 		c := next(db)
-		_, err := q.After(c).Page(ctx, db)
+		_, err := q.Cursor(c).Page(ctx, db)
 		require.NoError(t, err)
 		refused(db, c+"=")
 		refused(db, " "+c)
@@ -130,8 +130,8 @@ func TestReadsAfterCursor(t *testing.T) {
 	q := things.Where(thingByName)
 	page, err := q.Limit(4).Page(ctx, db)
 	require.NoError(t, err)
-	rest := q.After(page.Next)
-	require.Equal(t, []text{"004", "005", "006", "007", "008", "009"}, collect(t, rest.Keys(ctx, db)))
+	rest := q.Cursor(page.Next)
+	require.Equal(t, []text{"004", "005", "006", "007", "008", "009"}, collect(t, rest.IDs(ctx, db)))
 	n, err := rest.Count(ctx, db)
 	require.NoError(t, err)
 	require.Equal(t, 6, n)
@@ -141,8 +141,8 @@ func TestReadsAfterCursor(t *testing.T) {
 
 	page, err = rest.Limit(4).Page(ctx, db)
 	require.NoError(t, err)
-	before := q.After(page.Prev)
-	require.Equal(t, []text{"003", "002", "001", "000"}, collect(t, before.Keys(ctx, db)), "away from the position")
+	before := q.Cursor(page.Prev)
+	require.Equal(t, []text{"003", "002", "001", "000"}, collect(t, before.IDs(ctx, db)), "away from the position")
 	first, err = before.First(ctx, db)
 	require.NoError(t, err)
 	require.Equal(t, text("003"), first.ID)
@@ -175,10 +175,10 @@ func FuzzPageCursor(f *testing.F) {
 					f.Add(i, raw[:10])
 				}
 			}
-			q = q.After(page.Next)
+			q = q.Cursor(page.Next)
 		}
 		allowed[i] = map[text]bool{}
-		for _, id := range collect(f, queries[i].Limit(1000).Keys(ctx, db)) {
+		for _, id := range collect(f, queries[i].Limit(1000).IDs(ctx, db)) {
 			allowed[i][id] = true
 		}
 	}
@@ -187,7 +187,7 @@ func FuzzPageCursor(f *testing.F) {
 			return
 		}
 		if cursor := base64.RawURLEncoding.EncodeToString(raw); cursor != "" {
-			page, err := queries[i].After(cursor).Page(ctx, db)
+			page, err := queries[i].Cursor(cursor).Page(ctx, db)
 			if err != nil {
 				require.ErrorIs(t, err, tito.ErrBadCursor)
 				return
@@ -196,7 +196,7 @@ func FuzzPageCursor(f *testing.F) {
 				require.True(t, allowed[i][rec.ID])
 			}
 			for _, c := range []string{page.Next, page.Prev} {
-				_, err := queries[i].After(c).Page(ctx, db)
+				_, err := queries[i].Cursor(c).Page(ctx, db)
 				require.NoError(t, err)
 			}
 		}

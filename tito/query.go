@@ -14,7 +14,7 @@ import (
 // DefaultPageSize is how many records Page returns if Limit was not called.
 const DefaultPageSize = 50
 
-// chunkSize is how many entries All, Keys and Count look at between two batch
+// chunkSize is how many entries All, IDs and Count look at between two batch
 // gets: enough to make round trips rare, few enough to hold in memory.
 const chunkSize = 256
 
@@ -27,7 +27,7 @@ type Query[T any, ID comparable] struct {
 	with    []Relation[T]
 	limit   int
 	reverse bool
-	after   string
+	from    string // cursor of a page, or empty
 	err     error
 }
 
@@ -72,13 +72,13 @@ func (q Query[T, ID]) Limit(n int) Query[T, ID] {
 	return q
 }
 
-// After continues where the page that gave the cursor ended: after it with its
+// Cursor continues where the page that gave the cursor ended: behind it with its
 // Next, before it with its Prev. Both must come from the same query, whose
 // limit and relations may differ; else the read fails with ErrBadCursor. An
 // empty cursor is the beginning. Reads other than Page walk away from the
 // cursor: given a Prev, they begin with the record next to it.
-func (q Query[T, ID]) After(cursor string) Query[T, ID] {
-	q.after = cursor
+func (q Query[T, ID]) Cursor(cursor string) Query[T, ID] {
+	q.from = cursor
 	return q
 }
 
@@ -149,9 +149,9 @@ func (q Query[T, ID]) only(ctx context.Context, r Reader, limit int) (*T, error)
 	return recs[0], nil
 }
 
-// Keys yields the ids of the records, without reading the rows unless the
+// IDs yields the ids of the records, without reading the rows unless the
 // condition can meet a record several times. A failure is yielded once, last.
-func (q Query[T, ID]) Keys(ctx context.Context, r Reader) iter.Seq2[ID, error] {
+func (q Query[T, ID]) IDs(ctx context.Context, r Reader) iter.Seq2[ID, error] {
 	return func(yield func(ID, error) bool) {
 		stopped := false
 		err := q.run(ctx, r, func(s *search[T, ID]) error {
@@ -231,14 +231,14 @@ func (q *Query[T, ID]) search(tx *Tx) (*search[T, ID], error) {
 			return nil, fmt.Errorf("%w: table %q has no index %q", ErrQuery, q.table.name, ix.name)
 		}
 		s.prefix = s.index.prefix
-		for i, c := range ix.columns {
+		for i, c := range ix.fields {
 			// A field that is fixed to one value gives one entry for it; several
 			// spans differ in the last of those fields.
 			fixed := i < q.cond.exact && (len(s.spans) == 1 || i < q.cond.exact-1)
 			s.repeats = s.repeats || c.shape.Multi && !fixed
 		}
 	}
-	if q.after != "" {
+	if q.from != "" {
 		if s.from, err = q.open(s); err != nil {
 			return nil, err
 		}
@@ -326,8 +326,8 @@ func (s *search[T, ID]) eachKey(ctx context.Context, fn func(pk []byte) (bool, e
 // unique tells whether the query asks for one value of a unique index, which
 // two gets answer.
 func (s *search[T, ID]) unique() bool {
-	if s.index == nil || !s.index.unique || len(s.spans) != 1 || s.q.after != "" ||
-		s.q.cond.exact != len(s.q.cond.index.columns) {
+	if s.index == nil || !s.index.unique || len(s.spans) != 1 || s.q.from != "" ||
+		s.q.cond.exact != len(s.q.cond.index.fields) {
 		return false
 	}
 	return !s.index.nullable || !hasNull(s.spans[0].start)
@@ -594,7 +594,7 @@ func (s *search[T, ID]) ref(c *kv.Cursor, arena *[]byte) (ref, error) {
 	if s.index.unique {
 		value = s.own(arena, value)
 	}
-	values, pk, err := splitEntry(key, value, s.index.unique, len(s.q.cond.index.columns))
+	values, pk, err := splitEntry(key, value, s.index.unique, len(s.q.cond.index.fields))
 	if err != nil {
 		return ref{}, fmt.Errorf("table %q, index %q: %w", s.q.table.name, s.q.cond.index.name, err)
 	}

@@ -45,12 +45,12 @@ func requireQueryCosts(t *testing.T, open openStore) {
 			n, err := q.Count(ctx, db)
 			require.NoError(t, err)
 			require.Equal(t, want, n)
-			require.Len(t, collect(t, q.Keys(ctx, db)), want)
+			require.Len(t, collect(t, q.IDs(ctx, db)), want)
 		}
 	}
 	p, err := byRank.Limit(120).Page(ctx, db)
 	require.NoError(t, err)
-	last, err := byRank.After(p.Next).Page(ctx, db)
+	last, err := byRank.Cursor(p.Next).Page(ctx, db)
 	require.NoError(t, err)
 	for _, c := range []struct {
 		name   string
@@ -64,15 +64,15 @@ func requireQueryCosts(t *testing.T, open openStore) {
 		}},
 		{"page", kvtest.Counts{Cursors: 1, Entries: 51, Pages: 1, BatchGets: 1, BatchKeys: 51}, page(byRank, 50)},
 		{"page in reverse", kvtest.Counts{Cursors: 1, Entries: 51, Pages: 1, BatchGets: 1, BatchKeys: 51}, page(byRank.Reverse(), 50)},
-		{"next page", kvtest.Counts{Cursors: 1, Entries: 51, Pages: 1, BatchGets: 1}, page(byRank.Limit(50).After(p.Next), 50)},
-		{"page before", kvtest.Counts{Cursors: 1, Entries: 51, Pages: 1, BatchGets: 1}, page(byRank.After(last.Prev), 50)},
+		{"next page", kvtest.Counts{Cursors: 1, Entries: 51, Pages: 1, BatchGets: 1}, page(byRank.Limit(50).Cursor(p.Next), 50)},
+		{"page before", kvtest.Counts{Cursors: 1, Entries: 51, Pages: 1, BatchGets: 1}, page(byRank.Cursor(last.Prev), 50)},
 		{"page of the table", kvtest.Counts{Cursors: 1, Entries: 11, Pages: 1}, page(things.Scan().Limit(10), 10)},
 		{"In", kvtest.Counts{Cursors: 1, Entries: 62, Seeks: 2, BatchGets: 1, BatchKeys: 60}, page(things.Where(thingByTagRank.At("b").In(9, 2, 5)).Limit(70), 60)},
 		{"In reversed", kvtest.Counts{Cursors: 1, Entries: 62, Seeks: 2, BatchGets: 1, BatchKeys: 60}, page(things.Where(thingByTagRank.At("b").In(9, 2, 5)).Reverse().Limit(70), 60)},
 		{"In of neighbours", kvtest.Counts{Cursors: 1, Entries: 60, BatchGets: 1}, page(things.Where(thingByTagRank.At("b").In(3, 2, 1)).Limit(60), 60)},
 		{"In of values that are not there", kvtest.Counts{Cursors: 2, Seeks: 2, Entries: 40}, count(things.Where(thingByTagRank.At("b").In(9, 10, 11, 12, 13, -1, -2)).Limit(20), 20)},
 		{"empty In", kvtest.Counts{}, page(things.Where(thingByTagRank.At("b").In()), 0)},
-		{"Count and Keys", kvtest.Counts{Cursors: 2, Entries: 400}, count(byRank, 200)},
+		{"Count and IDs", kvtest.Counts{Cursors: 2, Entries: 400}, count(byRank, 200)},
 		{"of a unique index", kvtest.Counts{Cursors: 2, Entries: 400}, count(things.Where(thingByName), 200)},
 		{"of the table", kvtest.Counts{Cursors: 2, Entries: 400}, count(things.Scan(), 200)},
 		{"In under a tag", kvtest.Counts{Cursors: 2}, count(things.Where(thingByTagRank.At("b").In(2, 5)), 40)},

@@ -145,7 +145,7 @@ func (w *world) check(t *rapid.T) {
 	for _, f := range want {
 		wantIDs = append(wantIDs, f.rec.ID)
 	}
-	require.Equal(t, wantIDs, collect(t, q.Keys(ctx, r)), "Keys")
+	require.Equal(t, wantIDs, collect(t, q.IDs(ctx, r)), "IDs")
 	n, err := q.Count(ctx, r)
 	require.NoError(t, err)
 	require.Equal(t, len(want), n, "Count")
@@ -195,7 +195,7 @@ func (w *world) browse(t *rapid.T, changes int) {
 	cursor, from := "", place{}
 	for range rapid.IntRange(1, 12).Draw(t, "pages") {
 		size := rapid.IntRange(1, 4).Draw(t, "size")
-		page, err := q.Limit(size).After(cursor).Page(ctx, w.reader())
+		page, err := q.Limit(size).Cursor(cursor).Page(ctx, w.reader())
 		require.NoError(t, err)
 		ahead := q.answer()
 		if cursor != "" {

@@ -49,7 +49,7 @@ func requireLoopMayWrite(t *testing.T, open openStore) {
 		require.NoError(t, db.Update(ctx, func(tx *tito.Tx) error {
 			seen := map[text]bool{}
 			deleted := map[text]bool{}
-			order := collect(t, q.Keys(ctx, tx))
+			order := collect(t, q.IDs(ctx, tx))
 			for rec, err := range q.All(ctx, tx) {
 				if err != nil {
 					return err
@@ -103,7 +103,7 @@ func requireOneError(t *testing.T, open openStore) {
 	require.Less(t, n, 600)
 
 	n = 0
-	for _, err := range things.Scan().Keys(ctx, db) {
+	for _, err := range things.Scan().IDs(ctx, db) {
 		require.ErrorIs(t, err, context.Canceled)
 		n++
 	}
@@ -126,7 +126,7 @@ func requireRelease(t *testing.T, open openStore) {
 		require.NoError(t, err)
 		break
 	}
-	for _, err := range things.Where(thingByTagDesc).Keys(ctx, db) {
+	for _, err := range things.Where(thingByTagDesc).IDs(ctx, db) {
 		require.NoError(t, err)
 		break
 	}
@@ -164,7 +164,7 @@ func TestConditionsAreImmutable(t *testing.T) {
 	ctx := context.Background()
 	db := openThings(t, memoryStore(t, nil), nil, 100)
 	ids := func(c tito.Condition[thing]) string {
-		return fmt.Sprint(collect(t, things.Where(c).Keys(ctx, db)))
+		return fmt.Sprint(collect(t, things.Where(c).IDs(ctx, db)))
 	}
 	at := thingByTagRank.At("b")
 	atWant := ids(at)
@@ -182,7 +182,7 @@ func TestConditionsAreImmutable(t *testing.T) {
 				_ = at.Lt(int8(i))
 				_ = at.Null()
 				_ = ge.Le(int8(i)).Gt(int8(-i))
-				_ = tito.HasPrefix(thingByNickName, text(fmt.Sprint(i)))
+				_ = thingByNickName.HasPrefix(text(fmt.Sprint(i)))
 				page, err := query.Reverse().Limit(3).Page(ctx, db)
 				if err != nil || len(page.Items) != 3 {
 					panic(fmt.Sprint(err, page))

@@ -25,8 +25,8 @@ type relationShape struct {
 	accepts      func(AnyTable) bool // whether a table has the relation's types
 }
 
-// Ref is a relation from records of type T to rows of type U by their ids.
-type Ref[T, U any, UID comparable] struct {
+// RelationTo is a relation from records of type T to rows of type U by their ids.
+type RelationTo[T, U any, UID comparable] struct {
 	shape    *relationShape
 	ids      func(dst []UID, rec *T) []UID
 	assign   func(rec *T, found []*U)
@@ -39,11 +39,11 @@ type Ref[T, U any, UID comparable] struct {
 // row, or nil if there is none.
 //
 //	tito.One("team", teams, func(u *User) *int64 { return &u.TeamID }, func(u *User, t *Team) { u.Team = t })
-func One[T, U any, UID comparable](name string, target Name[U, UID], id func(*T) *UID, set func(*T, *U)) Ref[T, U, UID] {
+func One[T, U any, UID comparable](name string, target Name[U, UID], id func(*T) *UID, set func(*T, *U)) RelationTo[T, U, UID] {
 	if id == nil || set == nil {
-		return Ref[T, U, UID]{} // which Open reports
+		return RelationTo[T, U, UID]{} // which Open reports
 	}
-	return Ref[T, U, UID]{
+	return RelationTo[T, U, UID]{
 		shape: newRelationShape(name, target),
 		ids: func(dst []UID, rec *T) []UID {
 			if p := id(rec); p != nil {
@@ -64,11 +64,11 @@ func One[T, U any, UID comparable](name string, target Name[U, UID], id func(*T)
 // Many defines a relation to a list of rows. ids returns the ids that the
 // record keeps; set is called with the rows in that order, without those that
 // do not exist. Zero ids are left out too.
-func Many[T, U any, UID comparable](name string, target Name[U, UID], ids func(*T) []UID, set func(*T, []*U)) Ref[T, U, UID] {
+func Many[T, U any, UID comparable](name string, target Name[U, UID], ids func(*T) []UID, set func(*T, []*U)) RelationTo[T, U, UID] {
 	if ids == nil || set == nil {
-		return Ref[T, U, UID]{} // which Open reports
+		return RelationTo[T, U, UID]{} // which Open reports
 	}
-	return Ref[T, U, UID]{
+	return RelationTo[T, U, UID]{
 		shape:  newRelationShape(name, target),
 		ids:    func(dst []UID, rec *T) []UID { return append(dst, ids(rec)...) },
 		assign: set,
@@ -83,21 +83,21 @@ func newRelationShape[U any, UID comparable](name string, target Name[U, UID]) *
 }
 
 // With returns the relation with relations of its target to hydrate as well.
-func (r Ref[T, U, UID]) With(children ...Relation[U]) Ref[T, U, UID] {
+func (r RelationTo[T, U, UID]) With(children ...Relation[U]) RelationTo[T, U, UID] {
 	r.children = append(r.children[:len(r.children):len(r.children)], children...)
 	return r
 }
 
 // Strict returns the relation such that reads fail with ErrMissing if a row
 // that a record refers to does not exist.
-func (r Ref[T, U, UID]) Strict() Ref[T, U, UID] {
+func (r RelationTo[T, U, UID]) Strict() RelationTo[T, U, UID] {
 	r.strict = true
 	return r
 }
 
-func (r Ref[T, U, UID]) relation() *relationShape { return r.shape }
+func (r RelationTo[T, U, UID]) relation() *relationShape { return r.shape }
 
-func (r Ref[T, U, UID]) clear(rec *T) { r.assign(rec, nil) }
+func (r RelationTo[T, U, UID]) clear(rec *T) { r.assign(rec, nil) }
 
 // fetch is one batch of rows, of several tables, each wanted once.
 type fetch struct {
@@ -144,7 +144,7 @@ func (t *Table[T, ID]) checkWith(db *DB, relations []Relation[T]) error {
 }
 
 // target returns the table that r leads to.
-func (r Ref[T, U, UID]) target(db *DB) (*Table[U, UID], error) {
+func (r RelationTo[T, U, UID]) target(db *DB) (*Table[U, UID], error) {
 	target, ok := db.byName[r.shape.target].(*Table[U, UID])
 	if !ok {
 		return nil, fmt.Errorf("%w: %q, target of relation %q", ErrNotRegistered, r.shape.target, r.shape.name)
@@ -152,7 +152,7 @@ func (r Ref[T, U, UID]) target(db *DB) (*Table[U, UID], error) {
 	return target, nil
 }
 
-func (r Ref[T, U, UID]) check(db *DB) error {
+func (r RelationTo[T, U, UID]) check(db *DB) error {
 	target, err := r.target(db)
 	if err != nil || len(r.children) == 0 {
 		return err
@@ -204,7 +204,7 @@ func tasks[T any](db *DB, recs []*T, relations []Relation[T]) []task {
 	return all
 }
 
-func (r Ref[T, U, UID]) collect(db *DB, f *fetch, recs []*T) (fill, error) {
+func (r RelationTo[T, U, UID]) collect(db *DB, f *fetch, recs []*T) (fill, error) {
 	target, err := r.target(db)
 	if err != nil {
 		return nil, err

@@ -186,7 +186,7 @@ func TestRelationsThatAreNotListed(t *testing.T) {
 		"not listed": {stranger},
 		"nested":     {personTeam.With(teamLead.With(stranger))},
 		"nil":        {nil},
-		"zero":       {personBoss, tito.Ref[person, team, int64]{}},
+		"zero":       {personBoss, tito.RelationTo[person, team, int64]{}},
 		"twice":      {personBoss.With(friends), personBoss},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -165,7 +165,7 @@ func (t *Table[T, ID]) definition() (tableShape, error) {
 	s := tableShape{Name: t.name, IDKind: t.id.kind}
 	for _, ix := range t.indexes {
 		is := indexShape{Name: ix.name, Unique: ix.opts.Unique, Conditional: ix.opts.When != nil, Version: ix.opts.Version}
-		for _, c := range ix.columns {
+		for _, c := range ix.fields {
 			is.Fields = append(is.Fields, c.shape)
 		}
 		s.Indexes = append(s.Indexes, is)

@@ -258,9 +258,9 @@ func (ix *thingIndex) comparePlaces(a, b found) int {
 	return cmp.Or(ix.compare(a.entry, b.entry), bytes.Compare([]byte(a.rec.ID), []byte(b.rec.ID)))
 }
 
-// drawBound draws a condition on the field at position at, of which entries
+// drawColumn draws a condition on the field at position at, of which entries
 // hold values of type V, given that the fields before it match lead.
-func drawBound[V any](t *rapid.T, b tito.Bound[thing, V], at int, lead predicate, from []V, nullable bool) (tito.Condition[thing], predicate) {
+func drawColumn[V any](t *rapid.T, b tito.Column[thing, V], at int, lead predicate, from []V, nullable bool) (tito.Condition[thing], predicate) {
 	value := func(label string) V { return rapid.SampledFrom(from).Draw(t, label) }
 	on := func(p func(v any) bool) predicate {
 		return func(e tuple) bool { return lead(e) && p(e[at]) }
@@ -271,7 +271,7 @@ func drawBound[V any](t *rapid.T, b tito.Bound[thing, V], at int, lead predicate
 		return v != null{} && !(isReal && math.IsNaN(float64(f)))
 	}
 	forms := []string{"all", "Eq", "In", "range", "range", "Null", "HasPrefix"}
-	_, isText := any(b).(tito.Bound[thing, text])
+	_, isText := any(b).(tito.Column[thing, text])
 	form := rapid.SampledFrom(slices.DeleteFunc(forms, func(f string) bool {
 		return f == "Null" && !nullable || f == "HasPrefix" && !isText
 	})).Draw(t, "form")
@@ -290,21 +290,21 @@ func drawBound[V any](t *rapid.T, b tito.Bound[thing, V], at int, lead predicate
 		return b.Null(), on(func(x any) bool { return x == null{} })
 	case "HasPrefix":
 		prefix := rapid.SampledFrom(texts).Draw(t, "prefix")
-		return tito.HasPrefix(any(b).(tito.Bound[thing, text]), prefix), on(func(x any) bool {
+		return any(b).(tito.Column[thing, text]).HasPrefix(prefix), on(func(x any) bool {
 			s, ok := x.(text)
 			return ok && strings.HasPrefix(string(s), string(prefix))
 		})
 	}
-	var r tito.Range[thing, V]
+	var r tito.Interval[thing, V]
 	meets := comparable
 	for i := range rapid.IntRange(1, 3).Draw(t, "bounds") {
 		v, before := value("bound"), meets
 		var than func(c int) bool
 		var from interface {
-			Ge(V) tito.Range[thing, V]
-			Gt(V) tito.Range[thing, V]
-			Le(V) tito.Range[thing, V]
-			Lt(V) tito.Range[thing, V]
+			Ge(V) tito.Interval[thing, V]
+			Gt(V) tito.Interval[thing, V]
+			Le(V) tito.Interval[thing, V]
+			Lt(V) tito.Interval[thing, V]
 		} = b
 		if i > 0 {
 			from = r
@@ -380,17 +380,17 @@ type drawCondition = func(t *rapid.T) (tito.Condition[thing], predicate)
 
 func draw1[A any](by tito.By1[thing, A], as []A, nullable bool) drawCondition {
 	return func(t *rapid.T) (tito.Condition[thing], predicate) {
-		return drawBound(t, by.Bound, 0, anyEntry, as, nullable)
+		return drawColumn(t, by.Column, 0, anyEntry, as, nullable)
 	}
 }
 
 func draw2[A, B any](by tito.By2[thing, A, B], as []A, bs []B, aNull, bNull bool) drawCondition {
 	return func(t *rapid.T) (tito.Condition[thing], predicate) {
 		if rapid.Bool().Draw(t, "first field") {
-			return drawBound(t, by.Bound, 0, anyEntry, as, aNull)
+			return drawColumn(t, by.Column, 0, anyEntry, as, aNull)
 		}
 		a := rapid.SampledFrom(as).Draw(t, "at")
-		return drawBound(t, by.At(a), 1, fixed(a), bs, bNull)
+		return drawColumn(t, by.At(a), 1, fixed(a), bs, bNull)
 	}
 }
 
@@ -398,13 +398,13 @@ func draw3[A, B, C any](by tito.By3[thing, A, B, C], as []A, bs []B, cs []C, aNu
 	return func(t *rapid.T) (tito.Condition[thing], predicate) {
 		n := rapid.IntRange(0, 2).Draw(t, "fixed fields")
 		if n == 0 {
-			return drawBound(t, by.Bound, 0, anyEntry, as, aNull)
+			return drawColumn(t, by.Column, 0, anyEntry, as, aNull)
 		}
 		a := rapid.SampledFrom(as).Draw(t, "at")
 		if n == 1 {
-			return drawBound(t, by.At(a), 1, fixed(a), bs, bNull)
+			return drawColumn(t, by.At(a), 1, fixed(a), bs, bNull)
 		}
 		b := rapid.SampledFrom(bs).Draw(t, "at 2")
-		return drawBound(t, by.At2(a, b), 2, fixed2(a, b), cs, cNull)
+		return drawColumn(t, by.At2(a, b), 2, fixed2(a, b), cs, cNull)
 	}
 }

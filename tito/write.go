@@ -10,7 +10,7 @@ import (
 type WriteOptions struct {
 	// Expect, if not 0, is the revision that the row must have: otherwise the
 	// write fails with ErrStale, or ErrNotFound if there is no row. Create and
-	// the Many forms do not take it: they fail with ErrQuery.
+	// the Many forms do not take it: they fail with ErrOptions.
 	Expect uint64
 
 	// NoEvents makes the write publish nothing: for loads, repairs and writes
@@ -214,7 +214,7 @@ func (t *Table[T, ID]) Lock(ctx context.Context, tx *Tx, ids ...ID) error {
 // noExpect is for writes that cannot expect a revision.
 func (o *WriteOptions) noExpect() error {
 	if o != nil && o.Expect != 0 {
-		return fmt.Errorf("%w: Expect is for writes of one row that is there", ErrQuery)
+		return fmt.Errorf("%w: Expect is for writes of one row that is there", ErrOptions)
 	}
 	return nil
 }

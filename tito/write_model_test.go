@@ -46,7 +46,7 @@ const (
 // write applies recs to n, as one call, if the verdict allows it.
 func (n naive) write(kind writeKind, recs []*Doc, expect uint64) verdict {
 	if kind == create && expect != 0 {
-		return verdict{err: tito.ErrQuery}
+		return verdict{err: tito.ErrOptions}
 	}
 	seen := map[string]bool{}
 	for _, r := range recs {

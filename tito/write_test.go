@@ -56,7 +56,7 @@ func TestPatchNoticesWritesWithinIt(t *testing.T) {
 						}
 						other := tx
 						if joined {
-							other = db.Join(tx.KV())
+							other = db.Tx(tx.KV())
 						}
 						_, err := docs.Patch(ctx, tx, "a", func(d *Doc) error {
 							d.Email = "4"
@@ -181,15 +181,15 @@ func TestWritesThatTakeNoRevision(t *testing.T) {
 	o := &tito.WriteOptions{Expect: 1}
 	update(t, db, func(ctx context.Context, tx *tito.Tx) {
 		_, err := docs.Create(ctx, tx, &Doc{ID: "a"}, o)
-		require.ErrorIs(t, err, tito.ErrQuery)
+		require.ErrorIs(t, err, tito.ErrOptions)
 		_, err = docs.CreateMany(ctx, tx, []*Doc{{ID: "a"}}, o)
-		require.ErrorIs(t, err, tito.ErrQuery)
+		require.ErrorIs(t, err, tito.ErrOptions)
 		_, err = docs.PutMany(ctx, tx, nil, o)
-		require.ErrorIs(t, err, tito.ErrQuery)
+		require.ErrorIs(t, err, tito.ErrOptions)
 		_, err = docs.UpdateMany(ctx, tx, nil, o)
-		require.ErrorIs(t, err, tito.ErrQuery)
+		require.ErrorIs(t, err, tito.ErrOptions)
 		_, err = docs.DeleteMany(ctx, tx, nil, o)
-		require.ErrorIs(t, err, tito.ErrQuery)
+		require.ErrorIs(t, err, tito.ErrOptions)
 	})
 }
 
@@ -258,7 +258,7 @@ func TestRowsOfOtherPrograms(t *testing.T) {
 }
 
 // Tito's writes and others of a transaction commit together.
-func TestJoin(t *testing.T) {
+func TestTx(t *testing.T) {
 	stores(t, func(t *testing.T, open openStore) {
 		ctx := context.Background()
 		store := open(t, nil)
@@ -271,7 +271,7 @@ func TestJoin(t *testing.T) {
 			err := store.Update(ctx, func(tx *kv.Txn) error {
 				require.NoError(t, tx.Set([]byte("own"), []byte("1")))
 				for _, db := range []*tito.DB{one, two, one} {
-					joined := db.Join(tx)
+					joined := db.Tx(tx)
 					require.Same(t, tx, joined.KV())
 					_, err := docs.Put(ctx, joined, &Doc{ID: "a"}, nil)
 					require.NoError(t, err)

@@ -137,7 +137,7 @@ func (b *blog) activeAdmins(ctx context.Context) error {
 	query := authors.Where(authorByRole.Eq("admin", "active")).Limit(2)
 	cursor := ""
 	for {
-		page, err := query.After(cursor).Page(ctx, b.db)
+		page, err := query.Cursor(cursor).Page(ctx, b.db)
 		if err != nil {
 			return err
 		}

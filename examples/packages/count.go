@@ -36,7 +36,7 @@ func startCounting(ctx context.Context, db *tito.DB) (*counting, error) {
 		BatchSize:   1000,
 		Durability:  durability(db.Store()),
 		TxBatchHandler: func(ctx context.Context, txn *kv.Txn, events []*queue.Event) error {
-			return countSections(ctx, db.Join(txn), events)
+			return countSections(ctx, db.Tx(txn), events)
 		},
 	})
 	if err != nil {
@@ -57,7 +57,7 @@ func startCounting(ctx context.Context, db *tito.DB) (*counting, error) {
 func countSections(ctx context.Context, tx *tito.Tx, events []*queue.Event) error {
 	changes := map[string]int{}
 	for _, ev := range events {
-		c, err := packages.Change(ev)
+		c, err := packages.ParseEvent(ev)
 		if err != nil {
 			return queue.Cancel(err) // to the dead letters, which wait reports
 		}

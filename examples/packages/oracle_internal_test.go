@@ -153,7 +153,7 @@ func (o oracle) requireHolds(t *testing.T, db *tito.DB) {
 			q, err := newQuery(conditions)
 			require.NoError(t, err)
 			names := []string{}
-			for name, err := range q.Keys(t.Context(), tx) {
+			for name, err := range q.IDs(t.Context(), tx) {
 				require.NoError(t, err)
 				names = append(names, name)
 			}

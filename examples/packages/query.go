@@ -18,7 +18,7 @@ func printPage(ctx context.Context, out io.Writer, db *tito.DB, conditions []str
 	if err != nil {
 		return err
 	}
-	page, err := q.With(packageMaintainer).Limit(limit).After(after).Page(ctx, db)
+	page, err := q.With(packageMaintainer).Limit(limit).Cursor(after).Page(ctx, db)
 	if err != nil {
 		return err
 	}
@@ -77,7 +77,7 @@ func condition(key, value string) (tito.Condition[Package], error) {
 	case "name=":
 		return packageByName.Eq(value), nil
 	case "name^=":
-		return tito.HasPrefix(packageByName, value), nil
+		return packageByName.HasPrefix(value), nil
 	case "section=":
 		return packageBySection.At(value), nil
 	case "size>=":
@@ -88,11 +88,11 @@ func condition(key, value string) (tito.Condition[Package], error) {
 	case "maintainer=":
 		return packageByMaintainer.Eq(value), nil
 	case "maintainer^=":
-		return tito.HasPrefix(packageByMaintainer, value), nil
+		return packageByMaintainer.HasPrefix(value), nil
 	case "depends-on=":
 		return packageByDependency.Eq(value), nil
 	case "homepage^=":
-		return tito.HasPrefix(packageByHomepage, value), nil
+		return packageByHomepage.HasPrefix(value), nil
 	}
 	return packageByName, fmt.Errorf("there is no condition %s, see -h", key)
 }

@@ -48,8 +48,8 @@ func printSamples(ctx context.Context, out io.Writer, db *tito.DB) error {
 		}{
 			{"that depend on libc6", packageByDependency.Eq("libc6")},
 			{"tagged role::program", packageByTag.Eq("role::program")},
-			{"with names that begin with python3-", tito.HasPrefix(packageByName, "python3-")},
-			{"with a homepage on GitHub", tito.HasPrefix(packageByHomepage, "https://github.com/")},
+			{"with names that begin with python3-", packageByName.HasPrefix("python3-")},
+			{"with a homepage on GitHub", packageByHomepage.HasPrefix("https://github.com/")},
 		} {
 			n, err := packages.Where(count.of).Count(ctx, tx)
 			if err != nil {

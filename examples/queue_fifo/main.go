@@ -163,14 +163,14 @@ func (s *shop) work(ctx context.Context) error {
 // remember adds a line to the customer's history. It reads and writes in the
 // transaction that moves the group on: each event is one line, exactly once.
 func (s *shop) remember(ctx context.Context, txn *kv.Txn, ev *queue.Event) error {
-	change, err := orders.Change(ev)
+	change, err := orders.ParseEvent(ev)
 	if err != nil {
 		return queue.Cancel(err) // to the dead letters: it will not become better
 	}
 	if change.ID == "eve-1" && change.After.State == "paid" && ev.Attempt == 1 {
 		return errors.New("the bank does not answer") // it comes again, and eve's later events wait
 	}
-	tx := s.db.Join(txn)
+	tx := s.db.Tx(txn)
 	h, err := histories.Get(ctx, tx, change.Key)
 	if errors.Is(err, tito.ErrNotFound) {
 		h, err = &History{Customer: change.Key}, nil
