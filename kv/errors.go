@@ -77,7 +77,7 @@ var (
 	// ErrNewerFormat: the store, or a row in it, was written in a format that this
 	// version of the program does not know. Nothing was read from it or written;
 	// a program built with the version that wrote it, or a newer one, reads it.
-	ErrNewerFormat = errors.New("kv: written in a newer format than this program knows")
+	ErrNewerFormat = errors.New("kv: newer format than this program knows")
 
 	// ErrOptions: an option is out of range, or contradicts what the store was
 	// created with.

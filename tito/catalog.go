@@ -2,6 +2,7 @@ package tito
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -11,7 +12,9 @@ import (
 	"slices"
 
 	"github.com/tito-db/tito-go/internal/keyenc"
+	"github.com/tito-db/tito-go/internal/layout"
 	"github.com/tito-db/tito-go/kv"
+	"github.com/tito-db/tito-go/tito/internal/record"
 )
 
 // catalogFormat is the version of what the catalogue's values look like.
@@ -65,11 +68,11 @@ type catalog struct {
 }
 
 func (c *catalog) headKey() []byte {
-	return keyenc.AppendNull(tablePrefix(c.prefix, defaultNamespace, catalogTable, kindCatalog))
+	return keyenc.AppendNull(layout.TablePrefix(c.prefix, layout.DefaultNamespace, layout.CatalogTable, layout.KindCatalog))
 }
 
 func (c *catalog) tableKey(name string) []byte {
-	return keyenc.AppendString(tablePrefix(c.prefix, defaultNamespace, catalogTable, kindCatalog), name)
+	return keyenc.AppendString(layout.TablePrefix(c.prefix, layout.DefaultNamespace, layout.CatalogTable, layout.KindCatalog), name)
 }
 
 // register brings the catalogue and the program's tables together: a table
@@ -131,7 +134,7 @@ func (c *catalog) put(key []byte, v any) error {
 // readHead sets c.head from its stored form, nil in a store that is new.
 func (c *catalog) readHead(ctx context.Context, b []byte) error {
 	if b == nil {
-		c.head = catalogHead{Format: catalogFormat, NextTable: catalogTable + 1}
+		c.head = catalogHead{Format: catalogFormat, NextTable: layout.CatalogTable + 1}
 		return c.mustBeNew(ctx)
 	}
 	var version struct{ Format int } // the rest may be of a format that this program does not know
@@ -140,10 +143,10 @@ func (c *catalog) readHead(ctx context.Context, b []byte) error {
 	}
 	if version.Format > catalogFormat {
 		return fmt.Errorf("%w: the store's catalogue has format %d, this program knows %d; use the version of Tito that wrote it, or a newer one",
-			ErrSchema, version.Format, catalogFormat)
+			ErrNewerFormat, version.Format, catalogFormat)
 	}
 	err := parseCatalog(b, &c.head)
-	if err == nil && (c.head.Format != catalogFormat || c.head.NextTable <= catalogTable) {
+	if err == nil && (c.head.Format != catalogFormat || c.head.NextTable <= layout.CatalogTable) {
 		err = errImpossible
 	}
 	if err != nil {
@@ -155,7 +158,7 @@ func (c *catalog) readHead(ctx context.Context, b []byte) error {
 // mustBeNew fails if the catalogue has tables: without its head, which is
 // missing, their ids would be given again.
 func (c *catalog) mustBeNew(ctx context.Context) error {
-	r := prefixRange(tablePrefix(c.prefix, defaultNamespace, catalogTable, kindCatalog))
+	r := layout.PrefixRange(layout.TablePrefix(c.prefix, layout.DefaultNamespace, layout.CatalogTable, layout.KindCatalog))
 	for _, err := range c.tx.Scan(ctx, r, &kv.ScanOptions{Limit: 1, KeysOnly: true}) {
 		if err != nil {
 			return err
@@ -179,7 +182,7 @@ func (c *catalog) parseEntry(b []byte, e *catalogEntry, name string) error {
 
 // valid tells whether the ids are ones that were given, each once.
 func (e *catalogEntry) valid(name string, nextTable uint64) bool {
-	if e.Name != name || e.ID <= catalogTable || e.ID >= nextTable {
+	if e.Name != name || e.ID <= layout.CatalogTable || e.ID >= nextTable {
 		return false
 	}
 	ids, names := map[uint64]bool{}, map[string]bool{}
@@ -242,7 +245,7 @@ func (c *catalog) reconcile(ctx context.Context, e *catalogEntry, shape *tableSh
 
 // mustBeEmpty fails if the table has rows, which an index new to it would lack.
 func (c *catalog) mustBeEmpty(ctx context.Context, e *catalogEntry, index string) error {
-	rows := prefixRange(tablePrefix(c.prefix, defaultNamespace, e.ID, kindRow))
+	rows := layout.PrefixRange(layout.TablePrefix(c.prefix, layout.DefaultNamespace, e.ID, layout.KindRow))
 	for _, err := range c.tx.Scan(ctx, rows, &kv.ScanOptions{Limit: 1, KeysOnly: true}) {
 		if err != nil {
 			return err
@@ -290,30 +293,30 @@ func (f fieldShape) String() string {
 
 // bindTable resolves a table's names to ids and prefixes.
 func bindTable(prefix []byte, t AnyTable, shape *tableShape, e *catalogEntry) *binding {
-	b := &binding{
-		table:   t,
-		rows:    tablePrefix(prefix, defaultNamespace, e.ID, kindRow),
-		entries: tablePrefix(prefix, defaultNamespace, e.ID, kindEntry),
-	}
-	for _, have := range e.Indexes {
-		position := slices.IndexFunc(shape.Indexes, func(s indexShape) bool { return s.Name == have.Name })
-		b.indexes = append(b.indexes, boundIndex{
-			id:       have.ID,
-			position: position,
-			prefix:   keyenc.AppendUint(slices.Clip(b.entries), have.ID),
-			unique:   have.Unique,
-			nullable: slices.ContainsFunc(have.Fields, func(f fieldShape) bool { return f.Nullable }),
-		})
-	}
-	slices.SortFunc(b.indexes, func(x, y boundIndex) int { return int(x.id) - int(y.id) })
-	b.byPosition = make([]*boundIndex, len(b.indexes))
+	entries := layout.TablePrefix(prefix, layout.DefaultNamespace, e.ID, layout.KindEntry)
+	stored := slices.SortedFunc(slices.Values(e.Indexes), func(x, y catalogIndex) int { return cmp.Compare(x.ID, y.ID) })
+	b := &binding{table: t, byPosition: make([]*record.Index, len(stored)), Layout: &record.Layout{
+		Table:   e.Name,
+		Rows:    layout.TablePrefix(prefix, layout.DefaultNamespace, e.ID, layout.KindRow),
+		Entries: entries,
+		Indexes: make([]record.Index, len(stored)),
+	}}
 	h := fnv.New64a()
-	for i := range b.indexes {
-		ix := &b.indexes[i]
-		b.byPosition[ix.position] = ix
-		fmt.Fprintf(h, "%d/%d;", ix.id, shape.Indexes[ix.position].Version)
+	for i, have := range stored {
+		position := slices.IndexFunc(shape.Indexes, func(s indexShape) bool { return s.Name == have.Name })
+		b.Indexes[i] = record.Index{
+			ID:       have.ID,
+			Name:     have.Name,
+			Prefix:   keyenc.AppendUint(slices.Clip(entries), have.ID),
+			Fields:   len(have.Fields),
+			Unique:   have.Unique,
+			Nullable: slices.ContainsFunc(have.Fields, func(f fieldShape) bool { return f.Nullable }),
+		}
+		b.positions = append(b.positions, position)
+		b.byPosition[position] = &b.Indexes[i]
+		fmt.Fprintf(h, "%d/%d;", have.ID, shape.Indexes[position].Version)
 	}
-	b.fingerprint = h.Sum64()
+	b.Fingerprint = h.Sum64()
 	return b
 }
 

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"sync/atomic"
 
+	"github.com/tito-db/tito-go/internal/layout"
 	"github.com/tito-db/tito-go/kv"
 	"github.com/tito-db/tito-go/queue"
 )
@@ -57,8 +58,8 @@ func Open(ctx context.Context, store *kv.Store, o *Options, tables ...AnyTable) 
 		db.opts = *o
 		db.opts.Prefix, db.opts.CursorKey = slices.Clone(o.Prefix), slices.Clone(o.CursorKey)
 	}
-	if len(db.opts.Prefix) > maxPrefixSize {
-		return nil, fmt.Errorf("%w: Prefix of more than %d bytes", ErrOptions, maxPrefixSize)
+	if err := layout.CheckPrefix(db.opts.Prefix); err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrOptions, err)
 	}
 	var err error
 	if db.queue, err = openQueue(store, &db.opts); err != nil {
@@ -96,9 +97,6 @@ func Open(ctx context.Context, store *kv.Store, o *Options, tables ...AnyTable) 
 	}
 	return db, nil
 }
-
-// maxPrefixSize leaves room in a key for everything after the prefix.
-const maxPrefixSize = 256
 
 // openQueue opens the queue beside the tables.
 func openQueue(store *kv.Store, o *Options) (*queue.Queue, error) {

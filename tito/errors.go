@@ -3,6 +3,8 @@ package tito
 import (
 	"errors"
 	"fmt"
+
+	"github.com/tito-db/tito-go/tito/internal/record"
 )
 
 // The sentinels of this package, found with errors.Is. Errors of the store
@@ -42,8 +44,14 @@ var (
 	// MaxEntries, by a product of multi-value fields or a long list.
 	ErrTooManyEntries = errors.New("tito: too many index entries for one record")
 
-	// ErrCorrupt: a stored row or index entry is not what Tito writes.
-	ErrCorrupt = errors.New("tito: corrupt data")
+	// ErrCorrupt: a stored row, index entry, event or catalogue entry is not what
+	// Tito writes. It wraps kv.ErrCorrupt.
+	ErrCorrupt = record.ErrCorrupt
+
+	// ErrNewerFormat: a stored row, event or catalogue was written in a format that
+	// this version of the program does not know; use the version that wrote it, or
+	// a newer one. It wraps kv.ErrNewerFormat.
+	ErrNewerFormat = record.ErrNewerFormat
 
 	// ErrDecode: a row's payload could not be decoded into the model. The
 	// error is a *RowError.

@@ -2,9 +2,8 @@ package tito
 
 import (
 	"fmt"
-	"unicode"
-	"unicode/utf8"
 
+	"github.com/tito-db/tito-go/internal/layout"
 	"github.com/tito-db/tito-go/queue"
 )
 
@@ -37,18 +36,8 @@ type Event[T any] struct {
 // check returns what is wrong with the declaration. The queue has the same
 // rules, and would find out at the first write.
 func (e *Event[T]) check() error {
-	switch {
-	case e.Topic == "":
-		return fmt.Errorf("%w: event without a topic", ErrSchema)
-	case len(e.Topic) > maxNameSize:
-		return fmt.Errorf("%w: topic of more than %d bytes", ErrSchema, maxNameSize)
-	case !utf8.ValidString(e.Topic):
-		return fmt.Errorf("%w: topic is not UTF-8", ErrSchema)
-	}
-	for _, r := range e.Topic {
-		if !unicode.IsPrint(r) {
-			return fmt.Errorf("%w: topic with a character that does not print", ErrSchema)
-		}
+	if err := layout.CheckName("topic", e.Topic); err != nil {
+		return fmt.Errorf("%w: event: %w", ErrSchema, err)
 	}
 	return nil
 }
@@ -184,5 +173,5 @@ func (t *Table[T, ID]) decodeImage(pk []byte, i *image) (*T, error) {
 	if i == nil {
 		return nil, nil
 	}
-	return t.decodePayload(pk, &i.header, i.record)
+	return t.decodeRecord(pk, &i.stamp, i.record)
 }

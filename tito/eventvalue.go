@@ -1,16 +1,17 @@
 package tito
 
 import (
-	"encoding/binary"
 	"fmt"
 	"math"
 	"strconv"
-	"time"
 
 	"github.com/google/uuid"
 
 	"github.com/tito-db/tito-go/internal/keyenc"
+	"github.com/tito-db/tito-go/internal/layout"
+	"github.com/tito-db/tito-go/internal/rowenc"
 	"github.com/tito-db/tito-go/queue"
+	"github.com/tito-db/tito-go/tito/internal/record"
 )
 
 // eventFormat is the second byte of every event's payload.
@@ -26,11 +27,7 @@ const eventFormat = 1
 //	primary key    uvarint length, bytes, as in the row's key
 //	images         1 byte, 1 if there is one of before, plus 2 for after
 //	of each image, before first:
-//	  codec id          1 byte
-//	  schema version    uvarint
-//	  revision          uvarint
-//	  created           varint, Unix nanoseconds
-//	  updated - created uvarint, nanoseconds
+//	  stamp             see record.AppendStamp
 //	  record            uvarint length, bytes
 type eventValue struct {
 	operation     Operation
@@ -40,10 +37,9 @@ type eventValue struct {
 	before, after *image
 }
 
-// image is a row's record in an event, and the part of its header that reading
-// it takes.
+// image is a row's record in an event, with its stamp.
 type image struct {
-	header rowHeader
+	stamp  record.Stamp
 	record []byte
 }
 
@@ -67,10 +63,10 @@ func operationOf(before, after []byte) Operation {
 // appendEvent appends the payload of an event. before and after are values of
 // the row, nil for an image that the event has not.
 func appendEvent(dst []byte, op Operation, table string, pk, before, after []byte) ([]byte, error) {
-	dst = append(dst, spaceTito, eventFormat, byte(op))
-	dst = appendSized(dst, "") // the default namespace
-	dst = appendSized(dst, table)
-	dst = appendSized(dst, pk)
+	dst = append(dst, layout.SpaceTables, eventFormat, byte(op))
+	dst = rowenc.AppendSized(dst, "") // the default namespace
+	dst = rowenc.AppendSized(dst, table)
+	dst = rowenc.AppendSized(dst, pk)
 	var images byte
 	if before != nil {
 		images |= hasBefore
@@ -83,39 +79,27 @@ func appendEvent(dst []byte, op Operation, table string, pk, before, after []byt
 		if value == nil {
 			continue
 		}
-		h, record, err := parseRow(value)
+		h, rec, err := record.ParseRow(value)
 		if err != nil {
 			return nil, err
 		}
-		created := h.meta.Created.UnixNano()
-		dst = append(dst, h.codec)
-		dst = binary.AppendUvarint(dst, h.schema)
-		dst = binary.AppendUvarint(dst, h.meta.Revision)
-		dst = binary.AppendVarint(dst, created)
-		dst = binary.AppendUvarint(dst, uint64(h.meta.Updated.UnixNano()-created))
-		dst = appendSized(dst, record)
+		dst = rowenc.AppendSized(record.AppendStamp(dst, &h.Stamp), rec)
 	}
 	return dst, nil
 }
 
-func appendSized[B ~string | ~[]byte](dst []byte, b B) []byte {
-	return append(binary.AppendUvarint(dst, uint64(len(b))), b...)
-}
-
 // parseEvent reads a payload. The result aliases it.
 func parseEvent(ev *queue.Event) (v eventValue, err error) {
-	if ev == nil || len(ev.Payload) == 0 || ev.Payload[0] != spaceTito {
+	if ev == nil || len(ev.Payload) == 0 || ev.Payload[0] != layout.SpaceTables {
 		return v, fmt.Errorf("%w: not of a table", ErrEvent)
 	}
-	r := rowReader{b: ev.Payload[1:]}
-	if format := r.byte(); format != eventFormat && !r.bad {
-		return v, fmt.Errorf("%w: event format %d is not known", ErrCorrupt, format)
-	}
-	v.operation = Operation(r.byte())
-	v.namespace = string(r.bytes(r.uvarint()))
-	v.table = string(r.bytes(r.uvarint()))
-	v.pk = r.bytes(r.uvarint())
-	images := r.byte()
+	r := rowenc.NewReader(ev.Payload[1:])
+	r.Format(eventFormat)
+	v.operation = Operation(r.Byte())
+	v.namespace = r.String()
+	v.table = r.String()
+	v.pk = r.Sized()
+	images := r.Byte()
 	if images&hasBefore != 0 {
 		v.before = readImage(&r)
 	}
@@ -123,35 +107,31 @@ func parseEvent(ev *queue.Event) (v eventValue, err error) {
 		v.after = readImage(&r)
 	}
 	switch {
-	case r.bad, len(r.b) > 0, images > hasBefore|hasAfter,
+	case images > hasBefore|hasAfter,
 		v.operation < OpInsert, v.operation > OpDelete,
 		v.operation == OpInsert && v.before != nil,
 		v.operation == OpDelete && v.after != nil:
-		return eventValue{}, fmt.Errorf("%w: event", ErrCorrupt)
+		r.Fail()
+	}
+	if err := r.Done(&record.Errors); err != nil {
+		return eventValue{}, fmt.Errorf("event: %w", err)
 	}
 	return v, nil
 }
 
-func readImage(r *rowReader) *image {
-	var i image
-	i.header.codec = r.byte()
-	i.header.schema = r.uvarint()
-	i.header.meta.Revision = r.uvarint()
-	created := r.varint()
-	updated := created + int64(r.uvarint())
-	i.header.meta.Created, i.header.meta.Updated = time.Unix(0, created).UTC(), time.Unix(0, updated).UTC()
-	i.record = r.bytes(r.uvarint())
-	if i.header.schema > math.MaxUint32 {
-		r.fail()
+func readImage(r *rowenc.Reader) *image {
+	i := &image{stamp: record.ReadStamp(r), record: r.Sized()}
+	if i.stamp.Schema > math.MaxUint32 {
+		r.Fail()
 	}
-	return &i
+	return i
 }
 
 func (i *image) public() *Image {
 	if i == nil {
 		return nil
 	}
-	return &Image{Codec: i.header.codec, Version: uint32(i.header.schema), Meta: i.header.meta, Record: i.record}
+	return &Image{Codec: i.stamp.Codec, Version: uint32(i.stamp.Schema), Meta: Meta(i.stamp.Meta), Record: i.record}
 }
 
 // idText returns a primary key as text. It is a storage format: the key of an

@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"fmt"
 	"slices"
+
+	"github.com/tito-db/tito-go/internal/layout"
 )
 
 // MaxEntries bounds how many entries one record may have in one index. Those
@@ -114,11 +116,8 @@ func (ix *index[T]) check() error {
 	if ix == nil {
 		return fmt.Errorf("%w: an index was not made by tito.Index", ErrSchema)
 	}
-	if ix.name == "" {
-		return fmt.Errorf("%w: index without a name", ErrSchema)
-	}
-	if len(ix.name) > maxNameSize {
-		return fmt.Errorf("%w: index name of more than %d bytes", ErrSchema, maxNameSize)
+	if err := layout.CheckSize("index", ix.name); err != nil {
+		return fmt.Errorf("%w: %w", ErrSchema, err)
 	}
 	for i, c := range ix.fields {
 		if c.one == nil && c.many == nil {

@@ -224,7 +224,7 @@ func TestOpenRefusesGarbageInCatalogue(t *testing.T) {
 			}
 		}
 		refused("no head", head, nil, tito.ErrCorrupt)
-		refused("newer format", head, []byte(`{"format":2,"tables":{"next":9}}`), tito.ErrSchema)
+		refused("newer format", head, []byte(`{"format":2,"tables":{"next":9}}`), tito.ErrNewerFormat)
 		refused("index state", table, []byte(strings.Replace(good[table], "readable", "backfilling", 1)), tito.ErrIndexNotReady)
 		_, err = tito.Open(ctx, store, nil, plans)
 		require.NoError(t, err)

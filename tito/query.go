@@ -8,7 +8,9 @@ import (
 	"iter"
 	"slices"
 
+	"github.com/tito-db/tito-go/internal/layout"
 	"github.com/tito-db/tito-go/kv"
+	"github.com/tito-db/tito-go/tito/internal/record"
 )
 
 // DefaultPageSize is how many records Page returns if Limit was not called.
@@ -210,13 +212,13 @@ type search[T any, ID comparable] struct {
 	q       *Query[T, ID]
 	tx      *Tx
 	b       *binding
-	index   *boundIndex // nil: the rows themselves
-	prefix  []byte      // of the keys walked
-	spans   []span      // relative to prefix, in the order of the walk
-	limit   int         // 0: none
-	reverse bool        // of the walk, which for a page before a cursor is not the query's
-	repeats bool        // a row may have several entries in the spans
-	from    place       // where the query's cursor points
+	index   *record.Index // nil: the rows themselves
+	prefix  []byte        // of the keys walked
+	spans   []span        // relative to prefix, in the order of the walk
+	limit   int           // 0: none
+	reverse bool          // of the walk, which for a page before a cursor is not the query's
+	repeats bool          // a row may have several entries in the spans
+	from    place         // where the query's cursor points
 }
 
 // search resolves the query against the database.
@@ -225,12 +227,12 @@ func (q *Query[T, ID]) search(tx *Tx) (*search[T, ID], error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &search[T, ID]{q: q, tx: tx, b: b, prefix: b.rows, spans: q.cond.spans, limit: q.limit, reverse: q.reverse}
+	s := &search[T, ID]{q: q, tx: tx, b: b, prefix: b.Rows, spans: q.cond.spans, limit: q.limit, reverse: q.reverse}
 	if ix := q.cond.index; ix != nil {
 		if s.index = q.table.bound(b, ix); s.index == nil {
 			return nil, fmt.Errorf("%w: table %q has no index %q", ErrQuery, q.table.name, ix.name)
 		}
-		s.prefix = s.index.prefix
+		s.prefix = s.index.Prefix
 		for i, c := range ix.fields {
 			// A field that is fixed to one value gives one entry for it; several
 			// spans differ in the last of those fields.
@@ -326,11 +328,11 @@ func (s *search[T, ID]) eachKey(ctx context.Context, fn func(pk []byte) (bool, e
 // unique tells whether the query asks for one value of a unique index, which
 // two gets answer.
 func (s *search[T, ID]) unique() bool {
-	if s.index == nil || !s.index.unique || len(s.spans) != 1 || s.q.from != "" ||
+	if s.index == nil || !s.index.Unique || len(s.spans) != 1 || s.q.from != "" ||
 		s.q.cond.exact != len(s.q.cond.index.fields) {
 		return false
 	}
-	return !s.index.nullable || !hasNull(s.spans[0].start)
+	return !s.index.Nullable || !record.HasNull(s.spans[0].start)
 }
 
 // lookUp answers a query for which unique holds.
@@ -381,7 +383,7 @@ func (s *search[T, ID]) rows(ctx context.Context, refs []ref) ([]ref, error) {
 	if s.repeats {
 		seen = make(map[string]int, len(refs))
 	}
-	buf := make([]byte, 0, len(refs)*(len(s.b.rows)+24))
+	buf := make([]byte, 0, len(refs)*(len(s.b.Rows)+24))
 	for i := range refs {
 		at[i] = len(keys)
 		if seen != nil {
@@ -392,7 +394,7 @@ func (s *search[T, ID]) rows(ctx context.Context, refs []ref) ([]ref, error) {
 			seen[string(refs[i].pk)] = at[i]
 		}
 		n := len(buf)
-		buf = append(append(buf, s.b.rows...), refs[i].pk...)
+		buf = append(append(buf, s.b.Rows...), refs[i].pk...)
 		keys = append(keys, buf[n:len(buf):len(buf)])
 	}
 	values, err := s.get(ctx, keys)
@@ -445,7 +447,7 @@ func (s *search[T, ID]) reportStale(ctx context.Context, refs []ref) error {
 		return err
 	}
 	for i, v := range values {
-		if v == nil || !isNoValue(v) && !bytes.Equal(v, refs[i].pk) { // a unique value may have a new owner
+		if v == nil || !record.IsNoValue(v) && !bytes.Equal(v, refs[i].pk) { // a unique value may have a new owner
 			continue
 		}
 		if s.tx.db.opts.Strict {
@@ -462,22 +464,22 @@ func (s *search[T, ID]) judge(r *ref) (has, first bool, err error) {
 	if r.row == nil {
 		return false, false, nil
 	}
-	h, _, err := parseRow(r.row)
+	h, _, err := record.ParseRow(r.row)
 	if err != nil {
 		return false, false, err
 	}
 	first = true
-	list := entryList(h.entries)
-	for e, ok := list.next(); ok; e, ok = list.next() {
-		if e.index != s.index.id {
+	list := h.Entries
+	for e, ok := list.Next(); ok; e, ok = list.Next() {
+		if e.Index != s.index.ID {
 			continue
 		}
-		order := bytes.Compare(e.values, r.values)
+		order := bytes.Compare(e.Values, r.values)
 		switch {
 		case order == 0:
 			has = true
 		case s.repeats && first && (order < 0) != s.q.reverse:
-			first = !s.matches(e.values)
+			first = !s.matches(e.Values)
 		}
 	}
 	return has, first, nil
@@ -502,7 +504,7 @@ func (s *search[T, ID]) chunks(ctx context.Context, keysOnly bool, fn func(refs 
 	}
 	c, err := s.tx.kv.Cursor(ctx, s.whole(), &kv.ScanOptions{
 		Reverse:  s.reverse,
-		KeysOnly: s.index == nil && keysOnly || s.index != nil && !s.index.unique,
+		KeysOnly: s.index == nil && keysOnly || s.index != nil && !s.index.Unique,
 		PageSize: size,
 	})
 	if err != nil {
@@ -576,7 +578,7 @@ func (s *search[T, ID]) whole() kv.Range {
 	if s.reverse {
 		lo, hi = hi, lo
 	}
-	r := prefixRange(s.prefix)
+	r := layout.PrefixRange(s.prefix)
 	r.Start = slices.Concat(s.prefix, lo.start)
 	if hi.end != nil {
 		r.End = slices.Concat(s.prefix, hi.end)
@@ -591,10 +593,10 @@ func (s *search[T, ID]) ref(c *kv.Cursor, arena *[]byte) (ref, error) {
 		return ref{key: key, pk: key, row: s.own(arena, c.Value())}, nil
 	}
 	value := c.Value()
-	if s.index.unique {
+	if s.index.Unique {
 		value = s.own(arena, value)
 	}
-	values, pk, err := splitEntry(key, value, s.index.unique, len(s.q.cond.index.fields))
+	values, pk, err := record.SplitEntry(key, value, s.index.Unique, len(s.q.cond.index.fields))
 	if err != nil {
 		return ref{}, fmt.Errorf("table %q, index %q: %w", s.q.table.name, s.q.cond.index.name, err)
 	}

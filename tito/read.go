@@ -4,13 +4,13 @@ import (
 	"context"
 	"errors"
 
-	"github.com/tito-db/tito-go/internal/keyenc"
 	"github.com/tito-db/tito-go/kv"
+	"github.com/tito-db/tito-go/tito/internal/record"
 )
 
 // rowKey returns the key of id's row.
 func (t *Table[T, ID]) rowKey(b *binding, id ID) []byte {
-	return t.id.encode(append(make([]byte, 0, len(b.rows)+32), b.rows...), id)
+	return t.id.encode(append(make([]byte, 0, len(b.Rows)+32), b.Rows...), id)
 }
 
 // rowValue reads id's row.
@@ -40,7 +40,7 @@ func (t *Table[T, ID]) Get(ctx context.Context, r Reader, id ID, with ...Relatio
 		if err != nil {
 			return err
 		}
-		if rec, err = t.decode(key[len(b.rows):], value); err != nil {
+		if rec, err = t.decode(key[len(b.Rows):], value); err != nil {
 			return err
 		}
 		if len(with) == 0 {
@@ -79,7 +79,7 @@ func (t *Table[T, ID]) GetMany(ctx context.Context, r Reader, ids []ID, with ...
 			if v == nil {
 				continue
 			}
-			if recs[i], err = t.decode(keys[i][len(b.rows):], v); err != nil {
+			if recs[i], err = t.decode(keys[i][len(b.Rows):], v); err != nil {
 				return err
 			}
 			found = append(found, recs[i])
@@ -109,7 +109,7 @@ func (t *Table[T, ID]) Exists(ctx context.Context, r Reader, id ID) (bool, error
 // Meta returns the revision and times of the row with the id, or an error that
 // wraps ErrNotFound.
 func (t *Table[T, ID]) Meta(ctx context.Context, r Reader, id ID) (Meta, error) {
-	var h rowHeader
+	var h record.Header
 	err := r.read(ctx, func(tx *Tx) error {
 		b, err := t.bind(tx.db)
 		if err != nil {
@@ -119,21 +119,16 @@ func (t *Table[T, ID]) Meta(ctx context.Context, r Reader, id ID) (Meta, error) 
 		if err != nil {
 			return err
 		}
-		if h, _, err = parseRow(value); err != nil {
+		if h, _, err = record.ParseRow(value); err != nil {
 			return t.rowError(id, err)
 		}
 		return nil
 	})
-	return h.meta, err
+	return Meta(h.Meta), err
 }
 
 // Count returns the number of rows. It walks all their keys: for a figure that
 // is needed often, keep a counter.
 func (t *Table[T, ID]) Count(ctx context.Context, r Reader) (int, error) {
 	return t.Scan().Count(ctx, r)
-}
-
-// prefixRange is the range of all keys with a prefix.
-func prefixRange(prefix []byte) kv.Range {
-	return kv.Range{Start: prefix, End: keyenc.PrefixEnd(prefix)}
 }

@@ -220,7 +220,7 @@ func (r RelationTo[T, U, UID]) collect(db *DB, f *fetch, recs []*T) (fill, error
 		ids = r.ids(ids[:0], rec)
 		for _, id := range ids {
 			if id != zero {
-				wanted = append(wanted, f.add(target.id.encode(b.rows[:len(b.rows):len(b.rows)], id)))
+				wanted = append(wanted, f.add(target.id.encode(b.Rows[:len(b.Rows):len(b.Rows)], id)))
 				counts[i]++
 			}
 		}
@@ -231,7 +231,7 @@ func (r RelationTo[T, U, UID]) collect(db *DB, f *fetch, recs []*T) (fill, error
 		for i, rec := range recs {
 			found := make([]*U, 0, counts[i])
 			for _, at := range wanted[:counts[i]] {
-				pk := f.keys[at][len(b.rows):]
+				pk := f.keys[at][len(b.Rows):]
 				u := decoded[at]
 				if u == nil && values[at] != nil {
 					var err error

@@ -3,7 +3,8 @@ package tito
 import (
 	"fmt"
 
-	"github.com/tito-db/tito-go/internal/keyenc"
+	"github.com/tito-db/tito-go/internal/layout"
+	"github.com/tito-db/tito-go/tito/internal/record"
 )
 
 // Name is the name of a table together with the types of its records and ids.
@@ -93,11 +94,10 @@ func (t *Table[T, ID]) Name() string { return t.name }
 
 // check returns what is wrong with the definition.
 func (t *Table[T, ID]) check() error {
+	if err := layout.CheckSize("table", t.name); err != nil {
+		return fmt.Errorf("%w: %w", ErrSchema, err)
+	}
 	switch {
-	case t.name == "":
-		return fmt.Errorf("%w: table without a name", ErrSchema)
-	case len(t.name) > maxNameSize:
-		return fmt.Errorf("%w: table name of more than %d bytes", ErrSchema, maxNameSize)
 	case t.schema.Codec.ID() < firstCustomCodec && t.schema.Codec != JSON():
 		return fmt.Errorf("%w: table %q: ids of codecs below %d are Tito's", ErrSchema, t.name, firstCustomCodec)
 	case t.id.field == nil:
@@ -142,10 +142,6 @@ func (t *Table[T, ID]) check() error {
 	return nil
 }
 
-// maxNameSize of tables and indexes keeps catalogue keys well below every
-// driver's limit.
-const maxNameSize = 200
-
 // AnyTable is a table, whatever its types: what Open takes.
 type AnyTable interface {
 	// Name returns the table's name.
@@ -181,22 +177,13 @@ func (t *Table[T, ID]) relations() []relationShape {
 	return all
 }
 
-// binding is a table in one database: the ids and prefixes of its keys.
+// binding is a table in one database: where its keys lie, and how the program's
+// indexes stand to the store's.
 type binding struct {
-	table       AnyTable
-	rows        []byte        // key prefix of the rows
-	entries     []byte        // key prefix of the entries of all indexes
-	indexes     []boundIndex  // ascending by id, the order of entries in a row
-	byPosition  []*boundIndex // the same, in the order of the schema
-	fingerprint uint64        // of the set of indexes, for row headers
-}
-
-type boundIndex struct {
-	id       uint64
-	position int    // in the schema
-	prefix   []byte // key prefix of the entries
-	unique   bool
-	nullable bool // some field is
+	*record.Layout
+	table      AnyTable
+	positions  []int           // of the layout's indexes in the schema
+	byPosition []*record.Index // the layout's indexes, in the order of the schema
 }
 
 // bind returns what db knows of the table.
@@ -209,7 +196,7 @@ func (t *Table[T, ID]) bind(db *DB) (*binding, error) {
 }
 
 // bound returns ix as b has it, or nil if it is not the table's.
-func (t *Table[T, ID]) bound(b *binding, ix *index[T]) *boundIndex {
+func (t *Table[T, ID]) bound(b *binding, ix *index[T]) *record.Index {
 	for i, own := range t.indexes {
 		if own == ix {
 			return b.byPosition[i]
@@ -234,19 +221,20 @@ func (t *Table[T, ID]) keyError(pk []byte, err error) error {
 
 // decode makes a record of a row's value.
 func (t *Table[T, ID]) decode(pk, value []byte) (*T, error) {
-	h, payload, err := parseRow(value)
+	h, encoded, err := record.ParseRow(value)
 	if err != nil {
 		return nil, t.keyError(pk, err)
 	}
-	return t.decodePayload(pk, &h, payload)
+	return t.decodeRecord(pk, &h.Stamp, encoded)
 }
 
-func (t *Table[T, ID]) decodePayload(pk []byte, h *rowHeader, payload []byte) (*T, error) {
-	if err := t.readable(h); err != nil {
+// decodeRecord makes a record of its encoding, of a row or of an event's image.
+func (t *Table[T, ID]) decodeRecord(pk []byte, s *record.Stamp, encoded []byte) (*T, error) {
+	if err := t.readable(s); err != nil {
 		return nil, t.keyError(pk, err)
 	}
 	rec := new(T)
-	if err := t.codec(h.codec).Decode(payload, rec); err != nil {
+	if err := t.codec(s.Codec).Decode(encoded, rec); err != nil {
 		return nil, t.keyError(pk, fmt.Errorf("%w: %w", ErrDecode, err))
 	}
 	id, err := t.id.parse(pk)
@@ -262,18 +250,18 @@ func (t *Table[T, ID]) decodePayload(pk []byte, h *rowHeader, payload []byte) (*
 		return nil, t.rowError(id, fmt.Errorf("%w: the record has another id than the row", ErrCorrupt))
 	}
 	if t.schema.Meta != nil {
-		*t.schema.Meta(rec) = h.meta
+		*t.schema.Meta(rec) = Meta(s.Meta)
 	}
 	return rec, nil
 }
 
 // readable refuses rows that the program's definition does not cover.
-func (t *Table[T, ID]) readable(h *rowHeader) error {
-	if h.schema > uint64(t.schema.Version) {
-		return fmt.Errorf("%w: %d, this program has %d", ErrNewerSchema, h.schema, t.schema.Version)
+func (t *Table[T, ID]) readable(s *record.Stamp) error {
+	if s.Schema > uint64(t.schema.Version) {
+		return fmt.Errorf("%w: %d, this program has %d", ErrNewerSchema, s.Schema, t.schema.Version)
 	}
-	if t.codec(h.codec) == nil {
-		return fmt.Errorf("%w: no codec with id %d", ErrDecode, h.codec)
+	if t.codec(s.Codec) == nil {
+		return fmt.Errorf("%w: no codec with id %d", ErrDecode, s.Codec)
 	}
 	return nil
 }
@@ -288,31 +276,6 @@ func (t *Table[T, ID]) codec(id uint8) Codec {
 	}
 	return nil
 }
-
-// splitEntry returns the encoded values and primary key of an index entry,
-// given its key without the index's prefix and its value.
-func splitEntry(key, value []byte, unique bool, fields int) (values, pk []byte, err error) {
-	if unique && !isNoValue(value) {
-		return key, value, nil
-	}
-	rest := key
-	for range fields {
-		if _, rest, err = keyenc.Next(rest); err != nil {
-			return nil, nil, fmt.Errorf("%w: index entry: %w", ErrCorrupt, err)
-		}
-	}
-	if len(rest) == 0 {
-		return nil, nil, fmt.Errorf("%w: index entry without primary key", ErrCorrupt)
-	}
-	n := len(key) - len(rest)
-	return key[:n:n], rest, nil
-}
-
-// noValue is the value of entries that say everything in their key. It is no
-// primary key: no keyenc component begins with 00.
-const noValue = 0x00
-
-func isNoValue(v []byte) bool { return len(v) == 1 && v[0] == noValue }
 
 // maxIndexes is how many indexes a table can have. It keeps a table's value in
 // the catalogue well below every driver's limit.

@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+
+	"github.com/tito-db/tito-go/tito/internal/record"
 )
 
 // WriteOptions of one write. The zero value means the defaults; nil works too.
@@ -83,7 +85,7 @@ func (t *Table[T, ID]) Patch(ctx context.Context, tx *Tx, id ID, change func(rec
 	if err != nil {
 		return nil, t.rowError(id, err)
 	}
-	rec, err := t.decode(key[len(b.rows):], value)
+	rec, err := t.decode(key[len(b.Rows):], value)
 	if err != nil {
 		return nil, err
 	}
@@ -94,7 +96,7 @@ func (t *Table[T, ID]) Patch(ctx context.Context, tx *Tx, id ID, change func(rec
 	// Other Tx, joined to the same transaction, do not count in tx.w.writes, but
 	// a first write of the row makes the transaction larger. If this was not the
 	// first one, the revision tells, and looking again costs nothing.
-	written := old.meta.Revision > uint64(tx.kv.ReadVersion())
+	written := old.Meta.Revision > uint64(tx.kv.ReadVersion())
 	if written || tx.w.writes != writes || tx.kv.Size() != size {
 		if now, err := tx.kv.BatchGet(ctx, [][]byte{key}); err != nil {
 			return nil, err
@@ -132,7 +134,7 @@ func (t *Table[T, ID]) Delete(ctx context.Context, tx *Tx, id ID, o *WriteOption
 		return t.rowError(id, err)
 	}
 	if p := t.newPublisher(tx, o); p != nil {
-		if err := p.add(key[len(b.rows):], value, nil, nil); err != nil {
+		if err := p.add(key[len(b.Rows):], value, nil, nil); err != nil {
 			return err
 		}
 		if err := p.publish(ctx); err != nil {
@@ -160,13 +162,13 @@ func (t *Table[T, ID]) DeleteMany(ctx context.Context, tx *Tx, ids []ID, o *Writ
 	if err != nil {
 		return 0, err
 	}
-	headers := make([]rowHeader, len(values))
+	headers := make([]record.Header, len(values))
 	p := t.newPublisher(tx, o)
 	for i, v := range values {
 		if v == nil {
 			continue
 		}
-		pk := f.keys[i][len(b.rows):]
+		pk := f.keys[i][len(b.Rows):]
 		if headers[i], err = t.oldHeader(v, o); err != nil {
 			return 0, t.keyError(pk, err)
 		}
@@ -221,25 +223,25 @@ func (o *WriteOptions) noExpect() error {
 
 // oldHeader reads the header of a row that is about to be replaced or deleted,
 // and checks that it may be.
-func (t *Table[T, ID]) oldHeader(value []byte, o *WriteOptions) (rowHeader, error) {
-	h, _, err := parseRow(value)
+func (t *Table[T, ID]) oldHeader(value []byte, o *WriteOptions) (record.Header, error) {
+	h, _, err := record.ParseRow(value)
 	switch {
 	case err != nil:
 		return h, err
-	case h.schema > uint64(t.schema.Version):
-		err = t.readable(&h)
+	case h.Schema > uint64(t.schema.Version):
+		err = t.readable(&h.Stamp)
 		return h, err
-	case o != nil && o.Expect != 0 && o.Expect != h.meta.Revision:
+	case o != nil && o.Expect != 0 && o.Expect != h.Meta.Revision:
 		return h, ErrStale
 	}
 	return h, nil
 }
 
-func (t *Table[T, ID]) deleteRow(tx *Tx, b *binding, key []byte, h *rowHeader) error {
+func (t *Table[T, ID]) deleteRow(tx *Tx, b *binding, key []byte, h *record.Header) error {
 	tx.w.writes++
-	list := entryList(h.entries)
-	for e, ok := list.next(); ok; e, ok = list.next() {
-		if err := tx.kv.Delete(tx.w.entryKey(b, &e, key)); err != nil {
+	list := h.Entries
+	for e, ok := list.Next(); ok; e, ok = list.Next() {
+		if err := tx.kv.Delete(tx.w.entryKey(b, &e, key[len(b.Rows):])); err != nil {
 			return err
 		}
 	}

@@ -6,9 +6,9 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/tito-db/tito-go/internal/keyenc"
 	"github.com/tito-db/tito-go/kv"
 	"github.com/tito-db/tito-go/queue"
+	"github.com/tito-db/tito-go/tito/internal/record"
 )
 
 // op is what a write demands of the rows that are there.
@@ -88,7 +88,7 @@ type item[T any, ID comparable] struct {
 	id          ID
 	key         []byte // of the row
 	value       []byte // of the row as it is stored, nil if it is not
-	old         rowHeader
+	old         record.Header
 	first, last int // the new entries are refs[first:last]
 	row         [2]int
 }
@@ -100,7 +100,7 @@ type scratch struct {
 	keys    [][]byte   // of the batch get
 	arena   []byte     // keys that must last until the call ends
 	rows    []byte     // encoded rows
-	entries []byte
+	entries record.EntryList
 	buf     []byte // a key that is used at once
 
 	messages []queue.Message // of the events
@@ -110,7 +110,7 @@ type scratch struct {
 }
 
 type entryRef struct {
-	index  *boundIndex
+	index  *record.Index
 	unique bool // the key ends with the values
 	lookup int  // where the owner is in the batch get; -1: known to be this row
 }
@@ -154,12 +154,12 @@ func (w *writer[T, ID]) add(rec *T) error {
 		}
 	}
 	it := item[T, ID]{rec: c, id: *id, first: len(w.refs)}
-	it.key = w.keep(t.id.encode(append(w.buf[:0], w.b.rows...), *id))
+	it.key = w.keep(t.id.encode(append(w.buf[:0], w.b.Rows...), *id))
 	if len(it.key) > w.tx.kv.Info().Limits.MaxKeySize {
 		return t.rowError(*id, fmt.Errorf("primary key: %w", kv.ErrKeyTooLarge))
 	}
-	for i := range w.b.indexes {
-		if err := w.addEntries(&w.b.indexes[i], &it); err != nil {
+	for i := range w.b.Indexes {
+		if err := w.addEntries(&w.b.Indexes[i], w.t.indexes[w.b.positions[i]], &it); err != nil {
 			return t.rowError(*id, err)
 		}
 	}
@@ -169,18 +169,17 @@ func (w *writer[T, ID]) add(rec *T) error {
 }
 
 // addEntries computes the entries of it in one index.
-func (w *writer[T, ID]) addEntries(ix *boundIndex, it *item[T, ID]) error {
-	def := w.t.indexes[ix.position]
+func (w *writer[T, ID]) addEntries(ix *record.Index, def *index[T], it *item[T, ID]) error {
 	if err := def.values(&w.values, it.rec); err != nil {
 		return err
 	}
-	limit := w.tx.kv.Info().Limits.MaxKeySize - len(ix.prefix)
+	limit := w.tx.kv.Info().Limits.MaxKeySize - len(ix.Prefix)
 	for i := len(w.refs); i < w.values.len(); i++ {
 		values := w.values.at(i)
-		unique := ix.unique && (!ix.nullable || !hasNull(values))
+		unique := ix.Collides(values)
 		size := len(values)
 		if !unique {
-			size += len(it.key) - len(w.b.rows)
+			size += len(it.key) - len(w.b.Rows)
 		}
 		if size > limit {
 			return fmt.Errorf("index %q: %w", def.name, kv.ErrKeyTooLarge)
@@ -188,20 +187,6 @@ func (w *writer[T, ID]) addEntries(ix *boundIndex, it *item[T, ID]) error {
 		w.refs = append(w.refs, entryRef{index: ix, unique: unique, lookup: -1})
 	}
 	return nil
-}
-
-// hasNull tells whether a component is null: such entries do not collide.
-func hasNull(values []byte) bool {
-	for len(values) > 0 {
-		if kind, _ := keyenc.KindOf(values); kind == keyenc.KindNull {
-			return true
-		}
-		var err error
-		if _, values, err = keyenc.Next(values); err != nil {
-			return false // cannot be: we encoded it
-		}
-	}
-	return false
 }
 
 // index notes which row each item writes.
@@ -252,7 +237,7 @@ func (w *writer[T, ID]) load(ctx context.Context) (owners [][]byte, err error) {
 		it := &w.items[i]
 		for j := it.first; j < it.last; j++ {
 			e := w.entry(j)
-			if e.unique && (!w.loaded || !it.hadEntry(&e)) {
+			if e.Unique && (!w.loaded || !it.old.Entries.Has(&e)) {
 				w.refs[j].lookup = len(keys) - rows
 				keys = append(keys, w.keep(w.entryKey(w.b, &e, nil)))
 			}
@@ -292,17 +277,6 @@ func (w *writer[T, ID]) judge(it *item[T, ID]) error {
 	return nil
 }
 
-// hadEntry tells whether the stored row has the entry.
-func (it *item[T, ID]) hadEntry(e *entry) bool {
-	list := entryList(it.old.entries)
-	for old, ok := list.next(); ok; old, ok = list.next() {
-		if old.compare(e) == 0 {
-			return true
-		}
-	}
-	return false
-}
-
 // checkUnique judges unique values over the state after the whole call: each
 // may be claimed by one record, and must have no owner, or have this row, or
 // one that gives it up in the same call. Two transactions that both find no
@@ -316,7 +290,7 @@ func (w *writer[T, ID]) checkUnique(owners [][]byte) error {
 		it := &w.items[i]
 		for j := it.first; j < it.last; j++ {
 			e := w.entry(j)
-			if !e.unique {
+			if !e.Unique {
 				continue
 			}
 			if claims != nil {
@@ -330,12 +304,12 @@ func (w *writer[T, ID]) checkUnique(owners [][]byte) error {
 				continue
 			}
 			owner := owners[w.refs[j].lookup]
-			if owner == nil || bytes.Equal(owner, it.key[len(w.b.rows):]) || w.givesUp(owner, &e) {
+			if owner == nil || bytes.Equal(owner, it.key[len(w.b.Rows):]) || w.givesUp(owner, &e) {
 				continue
 			}
 			id, err := w.t.id.parse(owner)
 			if err != nil {
-				return fmt.Errorf("table %q, index %q: %w", w.t.name, w.t.indexes[w.refs[j].index.position].name, err)
+				return fmt.Errorf("table %q, index %q: %w", w.t.name, w.refs[j].index.Name, err)
 			}
 			return w.duplicate(j, id)
 		}
@@ -345,13 +319,13 @@ func (w *writer[T, ID]) checkUnique(owners [][]byte) error {
 
 // givesUp tells whether the owner of e is written in the same call and does
 // not have e any more.
-func (w *writer[T, ID]) givesUp(owner []byte, e *entry) bool {
-	i, ok := w.byKey[string(append(append(w.buf[:0], w.b.rows...), owner...))]
+func (w *writer[T, ID]) givesUp(owner []byte, e *record.Entry) bool {
+	i, ok := w.byKey[string(append(append(w.buf[:0], w.b.Rows...), owner...))]
 	if !ok {
 		return false
 	}
 	for j := w.items[i].first; j < w.items[i].last; j++ {
-		if own := w.entry(j); own.compare(e) == 0 {
+		if own := w.entry(j); own.Compare(e) == 0 {
 			return false
 		}
 	}
@@ -359,7 +333,7 @@ func (w *writer[T, ID]) givesUp(owner []byte, e *entry) bool {
 }
 
 func (w *writer[T, ID]) duplicate(ref int, owner ID) error {
-	return &DuplicateError{Table: w.t.name, Index: w.t.indexes[w.refs[ref].index.position].name, Owner: owner}
+	return &DuplicateError{Table: w.t.name, Index: w.refs[ref].index.Name, Owner: owner}
 }
 
 // encode appends the new value of it's row to w.rows.
@@ -367,23 +341,22 @@ func (w *writer[T, ID]) encode(it *item[T, ID], now int64) error {
 	w.entries = w.entries[:0]
 	for j := it.first; j < it.last; j++ {
 		e := w.entry(j)
-		w.entries = appendEntry(w.entries, &e)
+		w.entries = record.AppendEntry(w.entries, &e)
 	}
-	h := rowHeader{
-		codec:       w.t.schema.Codec.ID(),
-		schema:      uint64(w.t.schema.Version),
-		fingerprint: w.b.fingerprint,
-		entries:     w.entries,
+	h := record.Header{
+		Stamp:       record.Stamp{Codec: w.t.schema.Codec.ID(), Schema: uint64(w.t.schema.Version)},
+		Fingerprint: w.b.Fingerprint,
+		Entries:     w.entries,
 	}
-	h.meta.Revision = nextRevision(it.old.meta.Revision, w.tx.kv.ReadVersion())
+	h.Meta.Revision = nextRevision(it.old.Meta.Revision, w.tx.kv.ReadVersion())
 	created := now
 	if it.value != nil {
-		created = it.old.meta.Created.UnixNano()
+		created = it.old.Meta.Created.UnixNano()
 	}
-	h.meta.Created = time.Unix(0, created).UTC()
-	h.meta.Updated = time.Unix(0, max(now, created)).UTC()
+	h.Meta.Created = time.Unix(0, created).UTC()
+	h.Meta.Updated = time.Unix(0, max(now, created)).UTC()
 	start := len(w.rows)
-	w.rows = appendRow(w.rows, &h)
+	w.rows = record.AppendRow(w.rows, &h)
 	var err error
 	if w.rows, err = w.t.schema.Codec.Append(w.rows, it.rec); err != nil {
 		return fmt.Errorf("encode: %w", err)
@@ -393,7 +366,7 @@ func (w *writer[T, ID]) encode(it *item[T, ID], now int64) error {
 		return kv.ErrValueTooLarge
 	}
 	if w.t.schema.Meta != nil {
-		*w.t.schema.Meta(it.rec) = h.meta
+		*w.t.schema.Meta(it.rec) = Meta(h.Meta)
 	}
 	return nil
 }
@@ -421,7 +394,7 @@ func (w *writer[T, ID]) write(ctx context.Context) error {
 	if p := w.t.newPublisher(w.tx, w.opts); p != nil {
 		for i := range w.items {
 			it := &w.items[i]
-			if err := p.add(it.key[len(w.b.rows):], it.value, w.rows[it.row[0]:it.row[1]], it.rec); err != nil {
+			if err := p.add(it.key[len(w.b.Rows):], it.value, w.rows[it.row[0]:it.row[1]], it.rec); err != nil {
 				return err
 			}
 		}
@@ -431,20 +404,20 @@ func (w *writer[T, ID]) write(ctx context.Context) error {
 	}
 	for i := range w.items {
 		it := &w.items[i]
-		if err := w.diff(it, func(e entry) error {
-			return w.tx.kv.Delete(w.entryKey(w.b, &e, it.key))
+		if err := w.diff(it, func(e record.Entry) error {
+			return w.tx.kv.Delete(w.entryKey(w.b, &e, it.key[len(w.b.Rows):]))
 		}, nil); err != nil {
 			return err
 		}
 	}
 	for i := range w.items {
 		it := &w.items[i]
-		if err := w.diff(it, nil, func(e entry) error {
-			value := []byte{noValue}
-			if e.unique {
-				value = it.key[len(w.b.rows):]
+		if err := w.diff(it, nil, func(e record.Entry) error {
+			value := []byte{record.NoValue}
+			if e.Unique {
+				value = it.key[len(w.b.Rows):]
 			}
-			return w.tx.kv.Set(w.entryKey(w.b, &e, it.key), value)
+			return w.tx.kv.Set(w.entryKey(w.b, &e, it.key[len(w.b.Rows):]), value)
 		}); err != nil {
 			return err
 		}
@@ -458,18 +431,18 @@ func (w *writer[T, ID]) write(ctx context.Context) error {
 // diff calls gone for the entries that only the stored row has, and come for
 // those that only the new one has. Both lists ascend. Entries go by value: a
 // pointer given to an unknown function would move each to the heap.
-func (w *writer[T, ID]) diff(it *item[T, ID], gone, come func(entry) error) error {
-	list := entryList(it.old.entries)
-	old, more := list.next()
+func (w *writer[T, ID]) diff(it *item[T, ID], gone, come func(record.Entry) error) error {
+	list := it.old.Entries
+	old, more := list.Next()
 	j := it.first
 	for more || j < it.last {
-		var e entry
+		var e record.Entry
 		order := -1 // the stored row's entry comes first
 		if j < it.last {
 			e = w.entry(j)
 			order = 1
 			if more {
-				order = old.compare(&e)
+				order = old.Compare(&e)
 			}
 		}
 		if order < 0 && gone != nil {
@@ -483,7 +456,7 @@ func (w *writer[T, ID]) diff(it *item[T, ID], gone, come func(entry) error) erro
 			}
 		}
 		if order <= 0 {
-			old, more = list.next()
+			old, more = list.Next()
 		}
 		if order >= 0 {
 			j++
@@ -493,20 +466,15 @@ func (w *writer[T, ID]) diff(it *item[T, ID], gone, come func(entry) error) erro
 }
 
 // entry returns new entry j.
-func (w *writer[T, ID]) entry(j int) entry {
-	return entry{index: w.refs[j].index.id, unique: w.refs[j].unique, values: w.values.at(j)}
+func (w *writer[T, ID]) entry(j int) record.Entry {
+	return record.Entry{Index: w.refs[j].index.ID, Unique: w.refs[j].unique, Values: w.values.at(j)}
 }
 
-// entryKey returns the key of an entry of the row with the key rowKey, which
-// need not be given if e is unique. It is valid until the next one.
-func (s *scratch) entryKey(b *binding, e *entry, rowKey []byte) []byte {
-	k := keyenc.AppendUint(append(s.buf[:0], b.entries...), e.index)
-	k = append(k, e.values...)
-	if !e.unique {
-		k = append(k, rowKey[len(b.rows):]...)
-	}
-	s.buf = k
-	return k
+// entryKey returns the key of an entry of the row with the primary key pk, which
+// need not be given if e is unique. It is valid until the next call.
+func (s *scratch) entryKey(b *binding, e *record.Entry, pk []byte) []byte {
+	s.buf = b.AppendEntryKey(s.buf[:0], e, pk)
+	return s.buf
 }
 
 // keep copies key to memory that lasts until the call ends.
