@@ -46,12 +46,12 @@ var (
 
 	// ErrCorrupt: a stored row, index entry, event or catalogue entry is not what
 	// Tito writes. It wraps kv.ErrCorrupt.
-	ErrCorrupt = record.ErrCorrupt
+	ErrCorrupt = record.ErrCorrupt // immutable
 
 	// ErrNewerFormat: a stored row, event or catalogue was written in a format that
 	// this version of the program does not know; use the version that wrote it, or
 	// a newer one. It wraps kv.ErrNewerFormat.
-	ErrNewerFormat = record.ErrNewerFormat
+	ErrNewerFormat = record.ErrNewerFormat // immutable
 
 	// ErrDecode: a row's payload could not be decoded into the model. The
 	// error is a *RowError.
