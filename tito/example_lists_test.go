@@ -48,7 +48,7 @@ var newest = tito.Time(func(t *Issue) time.Time { return t.Opened }).Desc()
 var (
 	// One index for each combination of filters that the list offers.
 	issueByState    = tito.Index2("state", tito.String(func(t *Issue) string { return t.State }), newest, nil)
-	issueByAssigned = tito.Index3("assignee_and_state",
+	issueByAssignee = tito.Index3("assignee_and_state",
 		tito.String(func(t *Issue) string { return t.Assignee }),
 		tito.String(func(t *Issue) string { return t.State }), newest, nil)
 
@@ -58,7 +58,7 @@ var (
 	issues = tito.Define(tito.Schema[Issue, string]{
 		Table:   "issues",
 		ID:      tito.StringID(func(t *Issue) *string { return &t.ID }),
-		Indexes: tito.Indexes(issueByState, issueByAssigned, issueByFacet),
+		Indexes: tito.Indexes(issueByState, issueByAssignee, issueByFacet),
 	})
 )
 
@@ -95,7 +95,7 @@ func helpdesk(ctx context.Context) *tito.DB {
 func ExampleBy3_At2() {
 	ctx := context.Background()
 	db := helpdesk(ctx)
-	page, err := issues.Where(issueByAssigned.At2("ada", "open")).Limit(2).Page(ctx, db)
+	page, err := issues.Where(issueByAssignee.At2("ada", "open")).Limit(2).Page(ctx, db)
 	if err != nil {
 		log.Fatal(err)
 	}
