@@ -37,7 +37,11 @@ type Driver interface {
 	Info() Info
 
 	// As sets target, a non-nil pointer, to the native handle if its type is
-	// one that the driver documents, and reports whether it did.
+	// one that the driver documents, and reports whether it did. It is also the one
+	// way to what a driver can do beyond this interface: target is then a pointer to
+	// an interface or function type. A type assertion would fail on a driver with
+	// something wrapped around it (see Intercept), while a wrapper that embeds the
+	// Driver passes As on.
 	As(target any) bool
 
 	// Close releases the engine. Store calls it once, when no transaction is open.

@@ -68,8 +68,9 @@ type Options struct {
 	// bound. Defaults 200 µs and 100 ms.
 	MinBackoff, MaxBackoff time.Duration
 
-	// Wrap, if set, is put around the driver when the store is opened. It is
-	// how kvtest counts driver calls and injects faults.
+	// Wrap, if set, is put around the driver when the store is opened: to see its
+	// calls with Intercept, or to count them and inject faults with package
+	// kvtest/kvfault. It returns a Driver that passes As on.
 	Wrap func(Driver) Driver
 }
 
