@@ -1,6 +1,6 @@
-// Package kvtest proves that a driver of package kv keeps kv's contract, counts
-// what code built on kv asks of a driver, and measures a driver beside its
-// engine. Drivers' tests and the tests of code above kv import it.
+// Package kvtest proves that a driver of package kv keeps kv's contract, and
+// measures a driver beside its engine. Drivers' tests import it. Package kvfault,
+// beneath it, counts calls and injects faults for the tests of any program.
 //
 // # Conformance
 //
@@ -27,17 +27,11 @@
 //
 // # Faults and crashes
 //
-// [Faulty] wraps a driver and makes its calls fail, wait, or happen without an
-// acknowledgement, by rule; its Sweep tries a program with each of its driver
-// calls going wrong in turn. The suite does so with every driver, ends stores'
-// lives by Harness.Reopen and Harness.Crash while clients commit, and compares
-// what is left with what was acknowledged. [Kill] does that to whole processes,
-// and [Disturb] does while a store's servers are in trouble.
-//
-// # Costs
-//
-// [Counting] wraps a driver and counts its calls: on a remote store round trips
-// are the cost that matters, and the count is the same on every machine.
+// The suite makes each of a program's driver calls fail, wait, or happen without
+// an acknowledgement in turn. It ends stores' lives by Harness.Reopen and
+// Harness.Crash while clients commit, and compares what is left with what was
+// acknowledged. [Kill] does that to whole processes, and [Disturb] does it while
+// a store's servers are in trouble.
 //
 // # Speed
 //

@@ -15,6 +15,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/tito-db/tito-go/kv"
+	"github.com/tito-db/tito-go/kvtest/kvfault"
 )
 
 // Cases of this group are about time and numbers: many keys, old snapshots,
@@ -28,10 +29,10 @@ func enduranceCases() []testCase {
 		{name: "idle transactions hold nobody up", run: idleTransactions},
 		{name: "one of many always wins", run: oneAlwaysWins},
 		{name: "progress under contention", run: contention},
-		{name: "cancelled while waiting", run: func(f *fixture) { f.cancelEachCall(Rule{Hold: true}) }},
-		{name: "cancelled while waiting for the answer", run: func(f *fixture) { f.cancelEachCall(Rule{Hold: true, After: true}) }},
-		{name: "cancelled unheard", run: func(f *fixture) { f.cancelEachCall(Rule{Hold: true, Deaf: true}) }},
-		{name: "cancelled unheard before the answer", run: func(f *fixture) { f.cancelEachCall(Rule{Hold: true, Deaf: true, After: true}) }},
+		{name: "cancelled while waiting", run: func(f *fixture) { f.cancelEachCall(kvfault.Rule{Hold: true}) }},
+		{name: "cancelled while waiting for the answer", run: func(f *fixture) { f.cancelEachCall(kvfault.Rule{Hold: true, After: true}) }},
+		{name: "cancelled unheard", run: func(f *fixture) { f.cancelEachCall(kvfault.Rule{Hold: true, Deaf: true}) }},
+		{name: "cancelled unheard before the answer", run: func(f *fixture) { f.cancelEachCall(kvfault.Rule{Hold: true, Deaf: true, After: true}) }},
 		{name: "cancelled at any moment", run: cancelledAnyMoment},
 		{name: "WaitDurable cancelled", run: waitDurableCancelled},
 		{name: "closed during each call", run: func(f *fixture) { f.closeEachCall(false) }},
@@ -239,7 +240,7 @@ func contention(f *fixture) {
 // cancelEachCall ends the context of a tour while a call is being held, before
 // or after the driver has done it. If the rule is deaf, the driver itself gets
 // to see a context that has ended.
-func (f *fixture) cancelEachCall(r Rule) {
+func (f *fixture) cancelEachCall(r kvfault.Rule) {
 	faulty, calls := f.faulty(kv.Options{})
 	n := 0
 	for fault := range faulty.Sweep(r) {
@@ -271,7 +272,7 @@ func (f *fixture) cancelEachCall(r Rule) {
 		} else {
 			require.True(f, r.Deaf, "a call that waited has ended without an error")
 		}
-		if fault.Struck() == CallCommit && (r.After || !r.Deaf) {
+		if fault.Struck() == kv.CallCommit && (r.After || !r.Deaf) {
 			require.Equal(f, r.After, happened, fault)
 		}
 	}
@@ -282,7 +283,7 @@ func (f *fixture) cancelEachCall(r Rule) {
 // way, somewhere in the driver. Each says truly what became of it.
 func cancelledAnyMoment(f *fixture) {
 	seed := f.seed()
-	var calls Counting
+	var calls kvfault.Counting
 	f.open(&kv.Options{MaxAttempts: 1 << 20, Wrap: calls.Wrap})
 	var mu sync.Mutex
 	outcome := map[string]error{}
@@ -354,10 +355,10 @@ func waitDurableCancelled(f *fixture) {
 // closeEachCall closes a store while a call of a tour is being held. Close
 // waits for it, and the tour ends well or learns that the store is closed.
 func (f *fixture) closeEachCall(after bool) {
-	var faulty Faulty
-	var calls Counting
+	var faulty kvfault.Faulty
+	var calls kvfault.Counting
 	n := 0
-	for fault := range faulty.Sweep(Rule{Hold: true, Deaf: true, After: after}) {
+	for fault := range faulty.Sweep(kvfault.Rule{Hold: true, Deaf: true, After: after}) {
 		n++
 		f.open(&kv.Options{Wrap: func(d kv.Driver) kv.Driver { return faulty.Wrap(calls.Wrap(d)) }})
 		t := &tour{ctx: f.ctx, from: "1", to: "2"}
@@ -389,7 +390,7 @@ func (f *fixture) closeEachCall(after bool) {
 			f.fails(t.err, kv.ErrClosed)
 		}
 		require.LessOrEqual(f, t.runs, 1)
-		if fault.Struck() == CallCommit {
+		if fault.Struck() == kv.CallCommit {
 			require.Equal(f, 1, t.committed, "a commit that was under way succeeds")
 		}
 		if f.h.Reopen == nil {

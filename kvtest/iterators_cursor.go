@@ -8,6 +8,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/tito-db/tito-go/kv"
+	"github.com/tito-db/tito-go/kvtest/kvfault"
 )
 
 func cursorCases() []testCase {
@@ -42,7 +43,7 @@ func (f *fixture) numbered(n int) {
 func earlyBreak(f *fixture) {
 	f.numbered(10)
 	tx := f.begin()
-	c := &Counting{}
+	c := &kvfault.Counting{}
 	for _, reverse := range []bool{false, true} {
 		for n := range 10 {
 			seen := 0

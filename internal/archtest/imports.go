@@ -32,6 +32,7 @@ var rules = []rule{ // immutable
 	{dir: "kv/bolt/...", module: []string{"kv", "kv/internal/...", "kv/bolt/..."}, vendors: []string{"go.etcd.io/bbolt/..."}},
 	{dir: "kv/tikv/tikvtest", module: []string{"kv", "kv/tikv/...", "internal/tikvserver"}, vendors: []string{"..."}},
 	{dir: "kv/tikv/...", module: []string{"kv", "kv/internal/...", "kv/tikv", "kv/tikv/internal/..."}, vendors: []string{"..."}},
+	{dir: "kvtest/kvfault", module: []string{"kv"}}, // programs of users may link it
 	{dir: "kvtest/...", module: []string{"kv", "kvtest/..."}, vendors: []string{"..."}},
 
 	{dir: "queue/...", module: []string{"kv", "internal/keyenc", "internal/layout", "internal/rowenc", "queue/internal/..."}},

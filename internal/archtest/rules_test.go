@@ -84,6 +84,14 @@ func TestImports(t *testing.T) {
 		{"kvtest/a.go", "kvtest", "./kv/internal/cow", "of this module"},
 		{"kvtest/a.go", "kvtest", "github.com/cockroachdb/pebble/v2", "only kv/pebble"},
 
+		{"kvtest/a.go", "kvtest", "./kvtest/kvfault", ""},
+		{"kvtest/kvfault/a.go", "kvfault", "./kv", ""},
+		{"kvtest/kvfault/a.go", "kvfault", "./kvtest", "of this module"},
+		{"kvtest/kvfault/a.go", "kvfault", "./kv/memory", "of this module"},
+		{"kvtest/kvfault/a.go", "kvfault", "github.com/stretchr/testify/require", "third parties"},
+		{"kvtest/kvfault/a_test.go", "kvfault_test", "github.com/stretchr/testify/require", ""},
+		{"tito/a_test.go", "tito_test", "./kvtest/kvfault", ""},
+
 		{"queue/a.go", "queue", "./kv", ""},
 		{"queue/a.go", "queue", "./internal/keyenc", ""},
 		{"queue/a.go", "queue", "./tito", "of this module"},
