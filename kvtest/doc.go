@@ -40,11 +40,11 @@
 //
 // # Reading the source
 //
-// harness.go is the entrance, recorder.go what a case runs against (it is why
-// the suite can be run on broken drivers, in its own tests, to see that they
-// are caught), fixture.go what cases share. The cases are in functional_*.go,
-// iterators_*.go, isolation_*.go, programs.go, histories.go, crashes.go,
-// faults.go and endurance.go; suite.go lists them. trail.go is the workload of
-// which crashes.go and kill.go look for traces. program*.go are the random programs and the reference,
-// internal/history is the checker of histories.
+// harness.go is the entrance. recorder.go is what a case runs against; it lets the
+// suite's own tests run the suite on broken drivers, to see that it catches them.
+// fixture.go is what cases share. The cases are in functional_*.go, iterators_*.go,
+// isolation_*.go, programs.go, histories.go, crashes.go, faults.go and
+// endurance.go; suite.go lists them. trail.go is the workload whose traces
+// crashes.go and kill.go look for. program*.go are the random programs and the
+// reference, internal/history is the checker of histories.
 package kvtest

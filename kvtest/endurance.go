@@ -156,8 +156,8 @@ func refusedLeavesNoTrace(f *fixture) {
 	}
 }
 
-// idleTransactions: locks and writes that have not been committed are nobody
-// else's business, and neither are open cursors.
+// idleTransactions: open cursors, and locks and writes that have not been committed,
+// disturb no other transaction.
 func idleTransactions(f *fixture) {
 	f.put("a", "0", "b", "0")
 	idle, view := f.begin(), f.view()
@@ -202,8 +202,8 @@ func oneAlwaysWins(f *fixture) {
 	require.Positive(f, losses)
 }
 
-// contention ends only if everybody gets through: small transactions on one
-// key, and one that reads and locks all that the others write.
+// contention ends only if every worker gets through: many with small transactions on
+// one key, and one with a transaction that reads and locks all that the others write.
 func contention(f *fixture) {
 	f.patient()
 	const workers, accounts = 6, 4
@@ -279,8 +279,8 @@ func (f *fixture) cancelEachCall(r kvfault.Rule) {
 	require.Greater(f, n, 9)
 }
 
-// cancelledAnyMoment has many commits whose contexts end while they are under
-// way, somewhere in the driver. Each says truly what became of it.
+// cancelledAnyMoment ends the contexts of many commits while the driver is at work on
+// them. Each commit says truly what became of it.
 func cancelledAnyMoment(f *fixture) {
 	seed := f.seed()
 	var calls kvfault.Counting
@@ -441,8 +441,9 @@ func goroutineLeaks(f *fixture) {
 	}
 }
 
-// awaitNoneBut returns when no other goroutines are left. Of itself goleak looks
-// for less than a second; on a busy machine those about to end may take longer.
+// awaitNoneBut returns when no other goroutines are left. By default goleak looks for
+// less than a second; on a busy machine a goroutine that is about to end may take
+// longer.
 func (f *fixture) awaitNoneBut(others goleak.Option) {
 	patience := time.Minute
 	if r, ok := f.TB.(*recorder); ok && r.quiet { // on a broken driver

@@ -13,7 +13,7 @@ import (
 	"github.com/tito-db/tito-go/kvtest/kvfault"
 )
 
-// Cases of this group make driver calls fail, and look what is left.
+// Cases of this group make driver calls fail, and look at what is left in the store.
 
 func faultCases() []testCase {
 	return []testCase{
@@ -42,8 +42,8 @@ func (f *fixture) faulty(o kv.Options) (*kvfault.Faulty, *kvfault.Counting) {
 type tour struct {
 	ctx       context.Context
 	from, to  string
-	runs      int // of Update's function
-	committed int // runs of OnCommit
+	runs      int // how often Update has run its function
+	committed int // how often OnCommit's function has run
 	err       error
 }
 
@@ -132,7 +132,7 @@ func (f *fixture) outcome(t *tour, calls *kvfault.Counting) bool {
 	case t.committed > 0:
 		require.True(f, happened, "a commit was acknowledged")
 		require.Equal(f, 1, t.committed)
-	case errors.Is(t.err, kv.ErrCommitUnknown): // either will do
+	case errors.Is(t.err, kv.ErrCommitUnknown): // the commit may have happened or not
 	default:
 		require.Error(f, t.err, "no error, and no OnCommit")
 		require.False(f, happened, "the commit was said not to have happened: %v", t.err)

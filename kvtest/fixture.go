@@ -24,8 +24,8 @@ type fixture struct {
 	testing.TB
 	h     Harness
 	ctx   context.Context
-	store *kv.Store // the latest one opened
-	dead  *kv.Store // one that crashed, whose Close may fail
+	store *kv.Store // the store that was opened last
+	dead  *kv.Store // a store that crashed, whose Close may fail
 }
 
 func newFixture(t testing.TB, h Harness) *fixture {
@@ -38,8 +38,8 @@ func newFixture(t testing.TB, h Harness) *fixture {
 // run on a slow machine, and large transactions take a while.
 const longLife = time.Hour
 
-// open opens a further fresh store, makes it the one that begin and the others
-// use, and closes it when the case ends.
+// open opens a further fresh store, which begin and the other methods use from then
+// on, and closes it when the case ends.
 func (f *fixture) open(o *kv.Options) *kv.Store {
 	f.Helper()
 	var opts kv.Options

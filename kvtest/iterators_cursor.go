@@ -38,8 +38,8 @@ func (f *fixture) numbered(n int) {
 	}
 }
 
-// earlyBreak: that the driver's cursors are closed is seen by the guard, which
-// refuses Commit and Release while one is open.
+// earlyBreak: the guard sees that the driver's cursors are closed, since it refuses
+// Commit and Release while a cursor is open.
 func earlyBreak(f *fixture) {
 	f.numbered(10)
 	tx := f.begin()

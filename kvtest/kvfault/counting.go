@@ -16,8 +16,8 @@ const defaultPage = 256
 
 // Counts is how often a driver was called, and how much was asked of it.
 type Counts struct {
-	Begins     int // of read-write transactions
-	ViewBegins int // of read-only transactions
+	Begins     int // read-write transactions begun
+	ViewBegins int // read-only transactions begun
 
 	Gets      int
 	BatchGets int
@@ -28,10 +28,10 @@ type Counts struct {
 	Entries int // pairs that cursors returned
 	Pages   int // times a cursor had to fetch: its first move, each seek, each page used up
 
-	Commits    int // that the driver was asked for, whatever came of them
-	Writes     int // sets and deletes in them
-	Locks      int // locks in them
-	WriteBytes int // keys and values written and keys locked
+	Commits    int // commits that the driver was asked for, whatever came of them
+	Writes     int // sets and deletes in all Commits
+	Locks      int // keys locked in all Commits
+	WriteBytes int // size of the keys and values written and the keys locked in all Commits
 
 	Watermarks   int
 	WaitDurables int
@@ -75,8 +75,8 @@ func (c Counts) String() string {
 type Counting struct {
 	mu      sync.Mutex
 	counts  Counts
-	txns    int // open ones
-	cursors int
+	txns    int // open transactions
+	cursors int // open cursors
 }
 
 // Wrap returns d with its calls counted; it is meant for kv.Options.Wrap.
@@ -128,9 +128,9 @@ type TB interface {
 }
 
 // Expect runs fn and fails t unless fn stays within budget. Gets, BatchGets,
-// Cursors, Commits, Watermarks and WaitDurables have to be exactly as the
-// budget says. The others are bounds from above, and unbounded where the budget
-// has zero; Begins are bounds too, since a snapshot's begin is apart.
+// Cursors, Commits, Watermarks and WaitDurables have to be exactly as the budget
+// says. The budget's other counts are bounds from above, Begins among them, and zero
+// is no bound.
 //
 //	calls.Expect(t, kvfault.Counts{BatchGets: 1, Commits: 1}, func() { ... })
 func (c *Counting) Expect(t TB, budget Counts, fn func()) {
@@ -175,7 +175,7 @@ func (c *Counting) start(ctx context.Context, info kv.CallInfo) (context.Context
 	return ctx, struct{}{}, nil
 }
 
-// note counts a call, unless it is one of those that countingCursor counts.
+// note counts a call, unless countingCursor counts calls of that kind.
 func (n *Counts) note(info kv.CallInfo) {
 	switch info.Call {
 	case kv.CallBegin:
@@ -251,7 +251,7 @@ func (c *countingCursor) Seek(ctx context.Context, key []byte) bool {
 	return c.moved(c.DriverCursor.Seek(ctx, key), true, true)
 }
 
-// moved counts a move. A page that is not full tells that there is none after it.
+// moved counts a move. A page that is not full tells that it is the last page.
 func (c *countingCursor) moved(ok, fetched, seek bool) bool {
 	c.end = !ok
 	if ok {

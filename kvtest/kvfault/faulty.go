@@ -29,23 +29,22 @@ type Rule struct {
 	// the call opened is released.
 	After bool
 
-	// Delay and Hold make the call wait: so long, and until the fault is
-	// lifted. A wait ends early, and the call with the context's error, when
-	// its context ends, unless the call is Deaf, as embedded engines are.
+	// Delay makes the call wait for that long, and Hold makes it wait until the
+	// fault is lifted. When the call's context ends, the wait ends early and the call
+	// returns the context's error, unless the rule is Deaf, as embedded engines are.
 	Delay time.Duration
 	Hold  bool
 	Deaf  bool
 
-	// Err is what the call then returns; nil lets it go on. A commit's is
-	// reported as kv.ErrCommitUnknown unless it wraps one of the errors that
-	// kv.DriverTxn lists, which promise that nothing was written: those are
-	// a lie together with After.
+	// Err is what the call then returns; nil lets it go on. kv reports the Err of a
+	// commit as kv.ErrCommitUnknown, unless it wraps an error by which kv.DriverTxn
+	// promises that nothing was written: with After that promise is a lie.
 	Err error
 }
 
-// Faulty makes calls go wrong of the drivers that its Wrap was put around. The
-// zero value is ready, and changes nothing until Inject or Sweep. It is safe
-// for concurrent use, and waits in a way that testing/synctest understands.
+// Faulty makes calls go wrong, of all drivers that its Wrap was put around. The zero
+// value is ready, and changes nothing until Inject or Sweep. It is safe for
+// concurrent use, and waits in a way that testing/synctest understands.
 //
 //	var faulty kvfault.Faulty
 //	store, err := memory.Open(&memory.Options{Options: kv.Options{Wrap: faulty.Wrap}})
@@ -56,7 +55,7 @@ type Rule struct {
 // To wrap with a Counting as well, call one Wrap inside the other.
 type Faulty struct {
 	mu     sync.Mutex
-	faults []*Fault // those in force
+	faults []*Fault // the faults in force
 }
 
 // Wrap returns d with calls that go wrong; it is meant for kv.Options.Wrap.
