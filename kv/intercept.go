@@ -299,7 +299,7 @@ func (c *interceptedCursor[T]) Seek(ctx context.Context, key []byte) bool {
 func (c *interceptedCursor[T]) moved(found bool) bool {
 	if found {
 		c.scan.Keys++
-		c.scan.Bytes += len(c.DriverCursor.Key())
+		c.scan.Bytes += len(c.Key())
 	}
 	c.unseen = found
 	return found

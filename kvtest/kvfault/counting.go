@@ -176,30 +176,30 @@ func (c *Counting) start(ctx context.Context, info kv.CallInfo) (context.Context
 }
 
 // note counts a call, unless countingCursor counts calls of that kind.
-func (n *Counts) note(info kv.CallInfo) {
+func (c *Counts) note(info kv.CallInfo) {
 	switch info.Call {
 	case kv.CallBegin:
 		if info.ReadOnly {
-			n.ViewBegins++
+			c.ViewBegins++
 		} else {
-			n.Begins++
+			c.Begins++
 		}
 	case kv.CallGet:
-		n.Gets++
+		c.Gets++
 	case kv.CallBatchGet:
-		n.BatchGets++
-		n.BatchKeys += info.Keys
+		c.BatchGets++
+		c.BatchKeys += info.Keys
 	case kv.CallCursor:
-		n.Cursors++
+		c.Cursors++
 	case kv.CallCommit:
-		n.Commits++
-		n.Writes += info.Keys
-		n.Locks += info.Locks
-		n.WriteBytes += info.Bytes
+		c.Commits++
+		c.Writes += info.Keys
+		c.Locks += info.Locks
+		c.WriteBytes += info.Bytes
 	case kv.CallWatermark:
-		n.Watermarks++
+		c.Watermarks++
 	case kv.CallWaitDurable:
-		n.WaitDurables++
+		c.WaitDurables++
 	}
 }
 
