@@ -13,6 +13,7 @@ import (
 
 	"github.com/tito-db/tito-go/kv"
 	"github.com/tito-db/tito-go/kv/internal/occ"
+	"github.com/tito-db/tito-go/kv/internal/settings"
 )
 
 // driver is an open store.
@@ -45,10 +46,10 @@ func open(file string, o *Options) (*driver, error) {
 	if err != nil {
 		return nil, classify(errors.Join(err, d.closeFile()))
 	}
-	d.opened = s.reserved
-	d.info = kv.Info{Name: "bolt", Limits: kv.DefaultLimits(), TxnLifetime: s.lifetime}
+	d.opened = s.Reserved
+	d.info = kv.Info{Name: "bolt", Limits: kv.DefaultLimits(), TxnLifetime: s.Lifetime}
 	d.info.Limits.MaxTxnSize = min(max(o.MaxTxnSize, kv.DefaultMaxTxnSize), o.MaxSize)
-	d.ctl = occ.New(occ.Options{Last: s.reserved, Reserve: d.reserve})
+	d.ctl = occ.New(occ.Options{Last: s.Reserved, Reserve: d.reserve})
 	d.combiner = startCombiner(d.commitGroup)
 	return d, nil
 }
@@ -145,7 +146,7 @@ func (d *driver) Close() error {
 
 func (d *driver) closeFile() error {
 	var err error
-	if d.stuck.Load() { // all that can be done is to give back the file
+	if d.stuck.Load() { // bbolt's Close could wait for ever, so only the file is given back
 		err = errors.Join(unlock(d.file), d.file.Close())
 	} else {
 		err = d.db.Close()
@@ -159,18 +160,18 @@ func (d *driver) closeFile() error {
 // reserve keeps v as the highest version that may be handed out.
 func (d *driver) reserve(v kv.Version) error {
 	return d.write(func(tx *bbolt.Tx) error {
-		return writeNumber(tx.Bucket(metaBucket), reservedKey, uint64(v))
+		return writeNumber(tx.Bucket(metaBucket), settingsKeys[settings.Reserved], uint64(v))
 	})
 }
 
-// commitGroup checks and writes transactions together, and answers each.
+// commitGroup checks and writes transactions together, and answers each request.
 func (d *driver) commitGroup(group []*occ.Request) {
 	d.ctl.CommitGroup(group, d.apply)
 	if len(group) == 1 {
 		return
 	}
 	for _, r := range group {
-		if errors.Is(r.Err, berrors.ErrMaxSizeReached) { // there may be room for some of them
+		if errors.Is(r.Err, berrors.ErrMaxSizeReached) { // the file may have room for this commit alone
 			d.ctl.CommitGroup([]*occ.Request{r}, d.apply)
 		}
 	}
@@ -196,9 +197,9 @@ func (d *driver) apply(passed []*occ.Request) error {
 	})
 }
 
-// write runs fn in a synced transaction of bbolt. Errors that wrap
-// kv.ErrUnavailable say that nothing was written; any other one is
-// kv.ErrCommitUnknown, and the end of the store.
+// write runs fn in a synced transaction of bbolt. An error that wraps
+// kv.ErrUnavailable says that nothing was written; any other error wraps
+// kv.ErrCommitUnknown, and the store fails from then on.
 func (d *driver) write(fn func(tx *bbolt.Tx) error) error {
 	if err := d.err(); err != nil {
 		return err
@@ -221,7 +222,7 @@ func (d *driver) write(fn func(tx *bbolt.Tx) error) error {
 	switch {
 	case err == nil:
 		return nil
-	case errors.Is(err, berrors.ErrMaxSizeReached): // before it wrote anything
+	case errors.Is(err, berrors.ErrMaxSizeReached): // bbolt finds that out before it writes
 		return fmt.Errorf("%w: the file has reached Options.MaxSize: %w", kv.ErrUnavailable, err)
 	case errors.Is(err, kv.ErrCorrupt):
 		d.stuck.Store(true)
