@@ -71,6 +71,6 @@ func copyTo(file string, from *bbolt.DB, o *Options) error {
 		return err
 	}
 	const piece = 16 << 20
-	to.NoSync = true // the file counts once it is complete
+	to.NoSync, to.NoFreelistSync = true, false // the file counts once it is complete
 	return errors.Join(bbolt.Compact(to, from, piece), to.Sync(), to.Close())
 }

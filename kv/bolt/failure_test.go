@@ -83,10 +83,12 @@ func TestDamageWhileOpen(t *testing.T) {
 func TestFailedWrite(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "store")
 	s := open(t, file, nil)
-	set(t, s, "a", "1")
-	held := hold(t, s)
 	view, err := s.Begin(t.Context(), &kv.TxnOptions{ReadOnly: true})
 	require.NoError(t, err)
+	for range 2 { // with free pages made between
+		set(t, s, "a", "1")
+	}
+	held := hold(t, s)
 	first := commitAsync(begin(t, s, "first"))
 	bolt.Look(s).AwaitQueue(0)
 	var waiting []chan error

@@ -73,6 +73,7 @@ func openEngine(f *os.File, o *Options) (db *bbolt.DB, err error) {
 		// for all snapshots, and lets nobody begin meanwhile.
 		InitialMmapSize: o.MaxSize + 1,
 		FreelistType:    bbolt.FreelistMapType,
+		NoFreelistSync:  true, // at first: see space.go
 		NoStatistics:    true, // they take a lock in each Begin
 	})
 }
