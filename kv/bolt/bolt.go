@@ -71,9 +71,11 @@ func (o *Options) withDefaults() (Options, error) {
 // store; and kv.ErrUnavailable together with the operating system's error
 // otherwise.
 //
-// The store's As knows *bbolt.DB, for statistics and backups (bbolt.Tx.WriteTo).
-// A bbolt transaction of one's own that is open at Close blocks it, and one
-// that writes blocks all commits.
+// The store's As knows *bbolt.DB, for what it tells and for its own ways of
+// copying (bbolt.Tx.WriteTo, CopyFile); Backup makes smaller copies. A bbolt
+// transaction of one's own that is open at Close blocks it, and one that writes
+// blocks all commits. While one that reads is open and no transaction of the store
+// is, commits are not kept from growing the file.
 func Open(file string, o *Options) (*kv.Store, error) {
 	opts, err := o.withDefaults()
 	if err != nil {

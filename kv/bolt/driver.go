@@ -25,7 +25,9 @@ type driver struct {
 	combiner *combiner
 
 	space     space
-	snapshots atomic.Int64 // that are open
+	snapshots atomic.Int64  // that are open
+	copying   chan struct{} // full while a Backup runs
+	closing   atomic.Bool
 
 	failure atomic.Pointer[error] // wraps kv.ErrUnavailable: the store is of no use any more
 	stuck   atomic.Bool           // bbolt may have panicked with one of its locks held
@@ -36,7 +38,7 @@ func open(file string, o *Options) (*driver, error) {
 	if err != nil {
 		return nil, err
 	}
-	d := &driver{db: db, file: f, space: space{maxSize: o.MaxSize}}
+	d := &driver{db: db, file: f, space: space{maxSize: o.MaxSize}, copying: make(chan struct{}, 1)}
 	var s state
 	err = d.shielded(func() (err error) {
 		s, err = loadState(db, o.TxnLifetime)
@@ -138,6 +140,9 @@ func (d *driver) As(target any) bool {
 // Close gives back the versions that were reserved and not used, so that
 // versions do not run ahead of the clock.
 func (d *driver) Close() error {
+	d.closing.Store(true)
+	d.copying <- struct{}{} // kv knows nothing of a Backup, which ends now
+	<-d.copying
 	d.combiner.stop()
 	var err error
 	if last := d.ctl.Published(); d.err() == nil && (last != d.opened || !d.space.list) {
