@@ -14,7 +14,7 @@ import (
 // directory dir, which must not exist and must lie outside of the store's own.
 // Commits go on meanwhile. Table files are linked if both are on one file
 // system, so that it is fast and takes little space at first. Open opens the
-// copy. If it fails, dir may be left behind in part.
+// copy, which is readable by its owner only. If it fails, dir may be left behind in part.
 //
 // It wraps kv.ErrOptions if store is not one of this package, or dir exists.
 func Checkpoint(store *kv.Store, dir string) error {
