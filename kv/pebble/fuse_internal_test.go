@@ -21,7 +21,7 @@ func TestFuse(t *testing.T) {
 	other, err := f.Create("dba", vfs.WriteCategoryUnspecified)
 	require.NoError(t, err)
 
-	broken := fuseFile{brokenFile{file}, f.fuse}
+	broken := fuseFile{brokenFile{file}, f.fuse, &ahead{}}
 	require.NoError(t, broken.Close(), "Pebble is not told")
 	require.ErrorIs(t, f.err(), kv.ErrUnavailable)
 	require.ErrorIs(t, f.err(), syscall.EIO)
