@@ -22,8 +22,8 @@ type Options struct {
 
 	// MaxSize bounds the file, in bytes. Address space for that much is taken
 	// when the store is opened, memory and disk are not. A commit for which the
-	// file would have to grow above it fails with kv.ErrUnavailable, and nothing
-	// is written; reading goes on, and so do commits that need no new pages.
+	// file would have to grow above it fails with kv.ErrFull, and nothing is
+	// written; reading goes on, and so do commits that need no new pages.
 	// Opening the store again with a larger one helps, or Compact. Default
 	// DefaultMaxSize, at least MinMaxSize.
 	MaxSize int

@@ -29,7 +29,7 @@ type driver struct {
 	copying   chan struct{} // full while a Backup runs
 	closing   atomic.Bool
 
-	failure atomic.Pointer[error] // wraps kv.ErrUnavailable: the store is of no use any more
+	failure atomic.Pointer[error] // wraps kv.ErrFailed
 	stuck   atomic.Bool           // bbolt may have panicked with one of its locks held
 }
 
@@ -80,7 +80,7 @@ func (d *driver) shielded(fn func() error) (err error) {
 // fail makes every later call fail with the first cause, and returns the error
 // for that.
 func (d *driver) fail(cause error) error {
-	err := fmt.Errorf("%w: %w", kv.ErrUnavailable, cause)
+	err := fmt.Errorf("%w: %w", kv.ErrFailed, cause)
 	d.failure.CompareAndSwap(nil, &err)
 	return d.err()
 }
@@ -253,7 +253,7 @@ func (d *driver) commit(fn func(tx *bbolt.Tx) error, list bool) error {
 		}
 		return nil
 	case errors.Is(err, berrors.ErrMaxSizeReached): // before it wrote anything
-		return fmt.Errorf("%w: the file has reached Options.MaxSize: %w", kv.ErrUnavailable, err)
+		return fmt.Errorf("%w: Options.MaxSize is reached: %w", kv.ErrFull, err)
 	case errors.Is(err, kv.ErrCorrupt):
 		d.stuck.Store(true)
 	}

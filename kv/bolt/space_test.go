@@ -176,7 +176,7 @@ func TestMaxSizeUnderSnapshot(t *testing.T) {
 		err = put(t, s, fmt.Sprintf("row%07d", i%n), fmt.Sprint(i, string(make([]byte, 100))))
 	}
 	if err != nil {
-		require.ErrorIs(t, err, kv.ErrUnavailable)
+		require.ErrorIs(t, err, kv.ErrFull)
 	}
 	require.LessOrEqual(t, size(t, file), int64(bolt.MinMaxSize))
 	require.Equal(t, want, scan(t, tx))

@@ -30,11 +30,11 @@ func newFuse(log *slog.Logger) *fuse { return &fuse{log: log, closing: make(chan
 // failure is why a store is unusable, in the words of the two kinds of caller.
 type failure struct {
 	cause       error // of a commit that was under way
-	unavailable error // of every other call: wraps kv.ErrUnavailable
+	unavailable error // of every other call: wraps kv.ErrFailed
 }
 
 func (f *fuse) blow(cause error) {
-	unavailable := fmt.Errorf("%w: it failed and has to be reopened: %w", kv.ErrUnavailable, cause)
+	unavailable := fmt.Errorf("%w: %w", kv.ErrFailed, cause)
 	if f.failure.CompareAndSwap(nil, &failure{cause, unavailable}) {
 		f.log.Error("pebble: the store failed and has to be reopened", "cause", cause)
 	}

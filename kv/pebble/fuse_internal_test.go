@@ -23,7 +23,7 @@ func TestFuse(t *testing.T) {
 
 	broken := fuseFile{brokenFile{file}, f.fuse, &ahead{}}
 	require.NoError(t, broken.Close(), "Pebble is not told")
-	require.ErrorIs(t, f.err(), kv.ErrUnavailable)
+	require.ErrorIs(t, f.err(), kv.ErrFailed)
 	require.ErrorIs(t, f.err(), syscall.EIO)
 	require.ErrorIs(t, f.commitErr(), kv.ErrCommitUnknown)
 	require.NotErrorIs(t, f.commitErr(), kv.ErrUnavailable, "it is not known that nothing was written")
