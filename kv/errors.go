@@ -70,8 +70,21 @@ var (
 	ErrClosed = errors.New("kv: store is closed")
 
 	// ErrUnavailable: the engine cannot serve the call. Returned by a commit it
-	// means that nothing was written.
+	// means that nothing was written. Unless the error wraps ErrFailed, the store
+	// may serve the same call later; unless it wraps one of ErrFull and ErrFailed,
+	// it was a passing moment: a server out of reach, or a context that ended
+	// while the call waited for its turn.
 	ErrUnavailable = errors.New("kv: store unavailable")
+
+	// ErrFull: the store has reached the size that it may have, and wrote nothing.
+	// It serves reads, and commits again for which there is room, once something
+	// was deleted, a snapshot has ended or the bound is higher. It wraps ErrUnavailable.
+	ErrFull = fmt.Errorf("%w: it is full", ErrUnavailable)
+
+	// ErrFailed: an earlier failure, of the disk for instance, has made the open
+	// store useless, and every call fails from then on. To close it and open it
+	// again is the only way on. It wraps ErrUnavailable, and stands beside the cause.
+	ErrFailed = fmt.Errorf("%w: it failed and has to be reopened", ErrUnavailable)
 
 	// ErrLocked: another process holds the store's files.
 	ErrLocked = errors.New("kv: store is locked by another process")

@@ -22,8 +22,8 @@ type Options struct {
 
 	// MaxSize bounds the file, in bytes. Address space for that much is taken
 	// when the store is opened, memory and disk are not. A commit for which the
-	// file would have to grow above it fails with kv.ErrUnavailable, and nothing
-	// is written; reading goes on, and so do commits that need no new pages.
+	// file would have to grow above it fails with kv.ErrFull, and nothing is
+	// written; reading goes on, and so do commits that need no new pages.
 	// Then open the store again with a larger MaxSize, or Compact it. Default
 	// DefaultMaxSize, at least MinMaxSize.
 	MaxSize int
@@ -71,9 +71,11 @@ func (o *Options) withDefaults() (Options, error) {
 // store; kv.ErrOptions if o is out of range or contradicts the store; and
 // kv.ErrUnavailable together with the operating system's error otherwise.
 //
-// The store's As knows *bbolt.DB, for statistics and backups (bbolt.Tx.WriteTo).
-// A program that opens bbolt transactions through it has to end them before Close,
-// which waits for them; while such a transaction writes, no commit goes on.
+// The store's As knows *bbolt.DB, for what it tells and for its own ways of
+// copying (bbolt.Tx.WriteTo, CopyFile); Backup makes smaller copies. A program that
+// opens bbolt transactions through it has to end them before Close, which waits for
+// them; while such a transaction writes, no commit goes on. While one that reads is
+// open and no transaction of the store is, commits are not kept from growing the file.
 func Open(file string, o *Options) (*kv.Store, error) {
 	opts, err := o.withDefaults()
 	if err != nil {

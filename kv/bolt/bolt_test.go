@@ -302,7 +302,9 @@ func TestMaxSize(t *testing.T) {
 		err = put(t, s, fmt.Sprint("key", full), value)
 	}
 	full--
+	require.ErrorIs(t, err, kv.ErrFull)
 	require.ErrorIs(t, err, kv.ErrUnavailable)
+	require.NotErrorIs(t, err, kv.ErrFailed)
 	require.NotErrorIs(t, err, kv.ErrCommitUnknown)
 	require.ErrorContains(t, err, "MaxSize")
 	require.Greater(t, full, 10)
@@ -336,7 +338,7 @@ func TestMaxSize(t *testing.T) {
 	require.NoError(t, s.Close())
 	s = open(t, file, &bolt.Options{MaxSize: bolt.MinMaxSize, Verify: true}) // less than it has
 	require.Equal(t, value, get(t, s, "key0"))
-	require.ErrorIs(t, put(t, s, "large", strings.Repeat("v", 2<<20)), kv.ErrUnavailable)
+	require.ErrorIs(t, put(t, s, "large", strings.Repeat("v", 2<<20)), kv.ErrFull)
 	set(t, s, "small", "2")
 }
 

@@ -146,7 +146,7 @@ func TestNoRoomForAll(t *testing.T) {
 	large.Writes[0].Value = []byte(strings.Repeat("v", bolt.MinMaxSize))
 	errs := bolt.Look(s).Group(writes("a"), large, writes("b"))
 	require.NoError(t, errs[0])
-	require.ErrorIs(t, errs[1], kv.ErrUnavailable)
+	require.ErrorIs(t, errs[1], kv.ErrFull)
 	require.NotErrorIs(t, errs[1], kv.ErrCommitUnknown)
 	require.NoError(t, errs[2])
 	require.Equal(t, map[string]string{"a": "new", "b": "new"}, contents(t, s))
@@ -203,7 +203,10 @@ func TestLeaveQueue(t *testing.T) {
 	cancel()
 	err := <-leaves
 	require.ErrorIs(t, err, context.Canceled)
-	require.NotErrorIs(t, err, kv.ErrCommitUnknown)
+	require.ErrorIs(t, err, kv.ErrUnavailable)
+	for _, other := range []error{kv.ErrCommitUnknown, kv.ErrFull, kv.ErrFailed} {
+		require.NotErrorIs(t, err, other)
+	}
 	bolt.Look(s).AwaitQueue(2)
 	free()
 	require.NoError(t, <-taken)

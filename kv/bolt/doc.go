@@ -10,7 +10,7 @@
 // bbolt trusts its file. Opening a store checks the structure of the file, as
 // far as that takes no longer than opening should (see Options.Verify), and a
 // page that turns out to be damaged later, or that the disk does not give,
-// makes the store fail with kv.ErrUnavailable and kv.ErrCorrupt; the process
+// makes the store fail with kv.ErrFailed and kv.ErrCorrupt; the process
 // goes on. Contents have no checksums.
 //
 // # Snapshots and the size of the file

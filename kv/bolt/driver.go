@@ -25,7 +25,12 @@ type driver struct {
 	opened   kv.Version // the newest version that may have been handed out before
 	combiner *combiner
 
-	failure atomic.Pointer[error] // wraps kv.ErrUnavailable: the store is of no use any more
+	space     space
+	snapshots atomic.Int64  // that are open
+	copying   chan struct{} // full while a Backup runs
+	closing   atomic.Bool
+
+	failure atomic.Pointer[error] // wraps kv.ErrFailed
 	stuck   atomic.Bool           // bbolt may have panicked with one of its locks held
 }
 
@@ -34,12 +39,15 @@ func open(file string, o *Options) (*driver, error) {
 	if err != nil {
 		return nil, err
 	}
-	d := &driver{db: db, file: f}
+	d := &driver{db: db, file: f, space: space{maxSize: o.MaxSize}, copying: make(chan struct{}, 1)}
 	var s state
 	err = d.shielded(func() (err error) {
 		s, err = loadState(db, o.TxnLifetime)
 		if err == nil && s == (state{}) {
 			s, err = createState(db, o.TxnLifetime)
+		}
+		if err == nil {
+			err = d.space.look(f)
 		}
 		return err
 	})
@@ -73,7 +81,7 @@ func (d *driver) shielded(fn func() error) (err error) {
 // fail makes every later call fail with the first cause, and returns the error
 // for that.
 func (d *driver) fail(cause error) error {
-	err := fmt.Errorf("%w: %w", kv.ErrUnavailable, cause)
+	err := fmt.Errorf("%w: %w", kv.ErrFailed, cause)
 	d.failure.CompareAndSwap(nil, &err)
 	return d.err()
 }
@@ -133,10 +141,17 @@ func (d *driver) As(target any) bool {
 // Close gives back the versions that were reserved and not used, so that
 // versions do not run ahead of the clock.
 func (d *driver) Close() error {
+	d.closing.Store(true)
+	d.copying <- struct{}{} // kv knows nothing of a Backup, which ends now
+	<-d.copying
 	d.combiner.stop()
 	var err error
-	if last := d.ctl.Published(); last != d.opened && d.err() == nil {
-		err = d.reserve(last)
+	if last := d.ctl.Published(); d.err() == nil && (last != d.opened || !d.space.list) {
+		keep := func(tx *bbolt.Tx) error { return keepReserved(tx, last) }
+		// With the list of free pages, which makes opening faster, if there is room for it.
+		if err = d.commit(keep, true); errors.Is(err, berrors.ErrMaxSizeReached) {
+			err = d.commit(keep, false)
+		}
 	}
 	if e := d.closeFile(); err == nil {
 		err = e
@@ -159,9 +174,11 @@ func (d *driver) closeFile() error {
 
 // reserve keeps v as the highest version that may be handed out.
 func (d *driver) reserve(v kv.Version) error {
-	return d.write(func(tx *bbolt.Tx) error {
-		return writeNumber(tx.Bucket(metaBucket), settingsKeys[settings.Reserved], uint64(v))
-	})
+	return d.write(func(tx *bbolt.Tx) error { return keepReserved(tx, v) })
+}
+
+func keepReserved(tx *bbolt.Tx, v kv.Version) error {
+	return writeNumber(tx.Bucket(metaBucket), settingsKeys[settings.Reserved], uint64(v))
 }
 
 // commitGroup checks and writes transactions together, and answers each request.
@@ -204,6 +221,14 @@ func (d *driver) write(fn func(tx *bbolt.Tx) error) error {
 	if err := d.err(); err != nil {
 		return err
 	}
+	if err := d.keepFree(); err != nil {
+		return err
+	}
+	return d.commit(fn, d.space.listing())
+}
+
+// commit is write without a care for free pages. It writes the list of them or not.
+func (d *driver) commit(fn func(tx *bbolt.Tx) error, list bool) error {
 	var tx *bbolt.Tx
 	err := d.shielded(func() (err error) {
 		if tx, err = d.db.Begin(true); err != nil {
@@ -218,12 +243,18 @@ func (d *driver) write(fn func(tx *bbolt.Tx) error) error {
 		d.stuck.Store(d.err() != nil)
 		return unavailable(err)
 	}
-	err = commit(tx)
+	d.db.NoFreelistSync = !list
+	err = commitEngine(tx)
 	switch {
 	case err == nil:
+		stats := tx.Stats()
+		d.space.taken += uint64(stats.GetPageCount())
+		if err := d.space.look(d.file); err != nil {
+			_ = d.fail(err) // the next one
+		}
 		return nil
 	case errors.Is(err, berrors.ErrMaxSizeReached): // bbolt finds that out before it writes
-		return fmt.Errorf("%w: the file has reached Options.MaxSize: %w", kv.ErrUnavailable, err)
+		return fmt.Errorf("%w: Options.MaxSize is reached: %w", kv.ErrFull, err)
 	case errors.Is(err, kv.ErrCorrupt):
 		d.stuck.Store(true)
 	}
@@ -231,7 +262,7 @@ func (d *driver) write(fn func(tx *bbolt.Tx) error) error {
 	return fmt.Errorf("%w: %w", kv.ErrCommitUnknown, err)
 }
 
-func commit(tx *bbolt.Tx) (err error) {
+func commitEngine(tx *bbolt.Tx) (err error) {
 	defer shield(debug.SetPanicOnFault(true), &err)
 	return tx.Commit()
 }

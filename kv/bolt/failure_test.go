@@ -63,14 +63,14 @@ func TestDamageWhileOpen(t *testing.T) {
 			defer tx.Rollback()
 			require.NoError(t, os.Truncate(file, 2*int64(os.Getpagesize())))
 			err = use(t, s, tx)
-			require.ErrorIs(t, err, kv.ErrUnavailable)
+			require.ErrorIs(t, err, kv.ErrFailed)
 			require.ErrorIs(t, err, kv.ErrCorrupt)
 			_, err = tx.Get(t.Context(), []byte("key0000"))
-			require.ErrorIs(t, err, kv.ErrUnavailable)
-			require.ErrorIs(t, put(t, s, "a", "b"), kv.ErrUnavailable)
+			require.ErrorIs(t, err, kv.ErrFailed)
+			require.ErrorIs(t, put(t, s, "a", "b"), kv.ErrFailed)
 			_, err = s.Watermark(t.Context())
-			require.ErrorIs(t, err, kv.ErrUnavailable)
-			require.ErrorIs(t, s.WaitDurable(t.Context(), 0), kv.ErrUnavailable)
+			require.ErrorIs(t, err, kv.ErrFailed)
+			require.ErrorIs(t, s.WaitDurable(t.Context(), 0), kv.ErrFailed)
 			require.NoError(t, s.Close())
 			_, err = bolt.Open(file, nil)
 			require.ErrorIs(t, err, kv.ErrCorrupt)
@@ -83,10 +83,12 @@ func TestDamageWhileOpen(t *testing.T) {
 func TestFailedWrite(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "store")
 	s := open(t, file, nil)
-	set(t, s, "a", "1")
-	held := hold(t, s)
 	view, err := s.Begin(t.Context(), &kv.TxnOptions{ReadOnly: true})
 	require.NoError(t, err)
+	for range 2 { // with free pages made between
+		set(t, s, "a", "1")
+	}
+	held := hold(t, s)
 	first := commitAsync(begin(t, s, "first"))
 	bolt.Look(s).AwaitQueue(0)
 	var waiting []chan error
@@ -99,16 +101,16 @@ func TestFailedWrite(t *testing.T) {
 	require.ErrorIs(t, <-first, kv.ErrCommitUnknown)
 	for _, w := range waiting {
 		err := <-w
-		require.ErrorIs(t, err, kv.ErrUnavailable)
+		require.ErrorIs(t, err, kv.ErrFailed)
 		require.NotErrorIs(t, err, kv.ErrCommitUnknown, "nothing of it was written")
 		require.ErrorIs(t, err, os.ErrClosed, "the cause")
 	}
 	_, err = view.Get(t.Context(), []byte("a"))
-	require.ErrorIs(t, err, kv.ErrUnavailable)
+	require.ErrorIs(t, err, kv.ErrFailed)
 	_, err = view.Cursor(t.Context(), kv.Range{}, nil)
-	require.ErrorIs(t, err, kv.ErrUnavailable)
-	require.ErrorIs(t, put(t, s, "b", "1"), kv.ErrUnavailable)
-	require.ErrorIs(t, s.View(t.Context(), func(*kv.Txn) error { return nil }), kv.ErrUnavailable)
+	require.ErrorIs(t, err, kv.ErrFailed)
+	require.ErrorIs(t, put(t, s, "b", "1"), kv.ErrFailed)
+	require.ErrorIs(t, s.View(t.Context(), func(*kv.Txn) error { return nil }), kv.ErrFailed)
 	require.Error(t, s.Close())
 
 	s = open(t, file, &bolt.Options{Verify: true})
@@ -148,7 +150,7 @@ func TestPanicInCommit(t *testing.T) {
 		require.NotErrorIs(t, err, kv.ErrUnavailable)
 	}
 	err = put(t, s, "d", "1")
-	require.ErrorIs(t, err, kv.ErrUnavailable)
+	require.ErrorIs(t, err, kv.ErrFailed)
 	require.ErrorIs(t, err, kv.ErrCorrupt)
 	require.NotErrorIs(t, err, kv.ErrCommitUnknown)
 	require.NoError(t, s.Close())

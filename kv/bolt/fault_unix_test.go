@@ -37,7 +37,7 @@ func TestUnreadablePage(t *testing.T) {
 		c, err := tx.Cursor(t.Context(), kv.Range{}, nil)
 		require.NoError(t, err)
 		require.False(t, c.Next(t.Context()))
-		require.ErrorIs(t, c.Err(), kv.ErrUnavailable)
+		require.ErrorIs(t, c.Err(), kv.ErrFailed)
 		require.ErrorIs(t, c.Err(), kv.ErrCorrupt)
 		return nil
 	}))

@@ -3,9 +3,11 @@ package bolt
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"runtime/debug"
+	"sync"
 
 	"go.etcd.io/bbolt"
 	berrors "go.etcd.io/bbolt/errors"
@@ -66,15 +68,47 @@ func openLocked(f *os.File, o *Options) (*bbolt.DB, error) {
 func openEngine(f *os.File, o *Options) (db *bbolt.DB, err error) {
 	defer shield(debug.SetPanicOnFault(true), &err)
 	return bbolt.Open(f.Name(), 0o600, &bbolt.Options{
-		OpenFile: func(string, int, os.FileMode) (*os.File, error) { return f, nil },
+		OpenFile: opener(f),
 		Timeout:  o.LockTimeout, // bbolt locks too; where lock has done so, bbolt finds its lock taken by us and passes
 		MaxSize:  o.MaxSize,
 		// Above MaxSize, so that bbolt never has to map the file anew: while it does
 		// that, it waits for all snapshots and lets no transaction begin.
 		InitialMmapSize: o.MaxSize + 1,
 		FreelistType:    bbolt.FreelistMapType,
+		NoFreelistSync:  true, // at first: see space.go
 		NoStatistics:    true, // they take a lock in each Begin
 	})
+}
+
+// opener gives bbolt the file f, which is locked already, as its database. Later
+// bbolt opens files for copies: the database again to read from, and the target
+// of Tx.CopyFile, which may not be the database.
+func opener(f *os.File) func(name string, flag int, mode os.FileMode) (*os.File, error) {
+	var database sync.Once
+	return func(name string, flag int, mode os.FileMode) (file *os.File, err error) {
+		database.Do(func() { file = f })
+		if file != nil {
+			return file, nil
+		}
+		if flag&(os.O_WRONLY|os.O_RDWR) != 0 {
+			if err := unlike(f, name); err != nil {
+				return nil, err
+			}
+		}
+		return os.OpenFile(name, flag, mode)
+	}
+}
+
+// unlike returns an error if name is the file f.
+func unlike(f *os.File, name string) error {
+	there, err := os.Stat(name)
+	if err != nil {
+		return nil // it does not exist, or opening it tells more
+	}
+	if here, err := f.Stat(); err != nil || os.SameFile(here, there) {
+		return errors.Join(err, &fs.PathError{Op: "copy to", Path: name, Err: errors.New("it is the store's own file")})
+	}
+	return nil
 }
 
 // shield makes a panic of bbolt, or a fault in reading its map, the error of

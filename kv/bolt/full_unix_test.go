@@ -51,7 +51,7 @@ func filler(file string) error {
 	}
 	read := s.View(ctx, func(tx *kv.Txn) error { return nil })
 	again := write(n)
-	if !errors.Is(read, kv.ErrUnavailable) || !errors.Is(again, kv.ErrUnavailable) || errors.Is(again, kv.ErrCommitUnknown) {
+	if !errors.Is(read, kv.ErrFailed) || !errors.Is(again, kv.ErrFailed) || errors.Is(again, kv.ErrCommitUnknown) {
 		return fmt.Errorf("after the failure: %w", errors.Join(read, again))
 	}
 	if err := s.Close(); err != nil {

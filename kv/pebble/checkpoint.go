@@ -14,8 +14,8 @@ import (
 // directory dir, which must not exist and must lie outside of the store's own.
 // Commits go on meanwhile. If dir is on the store's file system, Checkpoint links
 // the table files instead of copying them, so that it is fast and the copy takes
-// little space at first. Open opens the copy. A Checkpoint that fails may leave a
-// part of dir behind.
+// little space at first. Open opens the copy, which is readable by its owner only.
+// A Checkpoint that fails may leave a part of dir behind.
 //
 // The error wraps kv.ErrOptions if store is not a store of this package, or if dir
 // exists.

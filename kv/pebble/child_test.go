@@ -85,10 +85,10 @@ func fillUp(args []string) int {
 	if !errors.Is(err, kv.ErrCommitUnknown) || !errors.Is(err, syscall.EFBIG) {
 		return fail(err)
 	}
-	if err = s.View(ctx, func(*kv.Txn) error { return nil }); !errors.Is(err, kv.ErrUnavailable) {
+	if err = s.View(ctx, func(*kv.Txn) error { return nil }); !errors.Is(err, kv.ErrFailed) {
 		return fail(fmt.Errorf("a view of a failed store: %w", err))
 	}
-	if err = s.Close(); !errors.Is(err, kv.ErrUnavailable) {
+	if err = s.Close(); !errors.Is(err, kv.ErrFailed) {
 		return fail(fmt.Errorf("closing a failed store: %w", err))
 	}
 	fmt.Println(n)

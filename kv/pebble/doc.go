@@ -26,7 +26,7 @@
 // through a file system that acts as a fuse: the first failing write, sync,
 // create or rename blows it, and from then on the files stay as they were at
 // that moment. Commits in flight end in kv.ErrCommitUnknown, and each later
-// call, reads included, wraps kv.ErrUnavailable and the cause. Close the store
+// call, reads included, wraps kv.ErrFailed and the cause. Close the store
 // and open it again, in the same process if need be: what is found is every
 // commit that was acknowledged as synced, and possibly some that were not.
 //

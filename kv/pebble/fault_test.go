@@ -90,7 +90,7 @@ func (r *faultRound) run(maxSkip int) {
 	wg.Wait()
 	require.True(r, r.fault.fired.Load(), "the fault was not reached")
 	requireFailed(r.T, r.store)
-	require.ErrorIs(r, r.store.Close(), kv.ErrUnavailable)
+	require.ErrorIs(r, r.store.Close(), kv.ErrFailed)
 	r.fault.armed.Store(false)
 
 	r.check(r.mem.CrashClone(vfs.CrashCloneCfg{}))
@@ -101,12 +101,12 @@ func (r *faultRound) run(maxSkip int) {
 // requireFailed: every call tells why the store is out of order.
 func requireFailed(t *testing.T, s *kv.Store) {
 	_, err := s.Begin(t.Context(), nil)
-	require.ErrorIs(t, err, kv.ErrUnavailable)
+	require.ErrorIs(t, err, kv.ErrFailed)
 	require.ErrorIs(t, err, syscall.ENOSPC)
-	require.ErrorIs(t, s.View(t.Context(), func(*kv.Txn) error { return nil }), kv.ErrUnavailable)
-	require.ErrorIs(t, s.WaitDurable(t.Context(), 1), kv.ErrUnavailable)
+	require.ErrorIs(t, s.View(t.Context(), func(*kv.Txn) error { return nil }), kv.ErrFailed)
+	require.ErrorIs(t, s.WaitDurable(t.Context(), 1), kv.ErrFailed)
 	_, err = s.Watermark(t.Context())
-	require.ErrorIs(t, err, kv.ErrUnavailable)
+	require.ErrorIs(t, err, kv.ErrFailed)
 }
 
 // work commits until the store fails.
@@ -256,7 +256,7 @@ func TestFailedStoreRests(t *testing.T) {
 				before := ops.Load()
 				<-time.After(time.Minute) // of the bubble's clock
 				require.Less(t, ops.Load()-before, int64(60*100))
-				require.ErrorIs(t, r.store.Close(), kv.ErrUnavailable)
+				require.ErrorIs(t, r.store.Close(), kv.ErrFailed)
 			})
 		})
 	}

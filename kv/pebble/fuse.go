@@ -30,11 +30,11 @@ func newFuse(log *slog.Logger) *fuse { return &fuse{log: log, closing: make(chan
 // failure is why a store is unusable, in the words of the two kinds of caller.
 type failure struct {
 	cause       error // of a commit that was under way
-	unavailable error // of every other call: wraps kv.ErrUnavailable
+	unavailable error // of every other call: wraps kv.ErrFailed
 }
 
 func (f *fuse) blow(cause error) {
-	unavailable := fmt.Errorf("%w: it failed and has to be reopened: %w", kv.ErrUnavailable, cause)
+	unavailable := fmt.Errorf("%w: %w", kv.ErrFailed, cause)
 	if f.failure.CompareAndSwap(nil, &failure{cause, unavailable}) {
 		f.log.Error("pebble: the store failed and has to be reopened", "cause", cause)
 	}
@@ -104,7 +104,7 @@ func (f fuseFS) OpenDir(name string) (vfs.File, error) {
 	if err != nil || !f.guards(name) {
 		return d, err
 	}
-	return fuseFile{d, f.fuse}, nil
+	return fuseFile{d, f.fuse, &ahead{}}, nil
 }
 
 // Open opens a file for reading. Once the fuse has blown it takes its time:
@@ -138,7 +138,7 @@ func (f fuseFS) file(name string, open func() (vfs.File, error)) (vfs.File, erro
 			return nil, err
 		}
 	}
-	return fuseFile{file, f.fuse}, nil
+	return fuseFile{file, f.fuse, &ahead{}}, nil
 }
 
 func (f fuseFS) Link(old, name string) error {
@@ -199,10 +199,15 @@ func heldElsewhere(err error) bool {
 type fuseFile struct {
 	vfs.File
 	*fuse
+	ahead *ahead
 }
 
 func (f fuseFile) Write(p []byte) (int, error) {
-	f.try(func() error { _, err := f.File.Write(p); return err })
+	f.try(func() error {
+		n, err := f.File.Write(p)
+		f.ahead.wrote(f.File, n)
+		return err
+	})
 	return len(p), nil
 }
 
@@ -230,7 +235,7 @@ func (f fuseFile) Preallocate(off, n int64) error {
 	if f.blown() {
 		return nil
 	}
-	return f.File.Preallocate(off, n) // a hint: Pebble ignores its errors
+	return f.ahead.want(f.File, off, n) // a hint: Pebble ignores its errors
 }
 
 // Close always closes, so that no descriptor leaks.

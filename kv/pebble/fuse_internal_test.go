@@ -21,9 +21,9 @@ func TestFuse(t *testing.T) {
 	other, err := f.Create("dba", vfs.WriteCategoryUnspecified)
 	require.NoError(t, err)
 
-	broken := fuseFile{brokenFile{file}, f.fuse}
+	broken := fuseFile{brokenFile{file}, f.fuse, &ahead{}}
 	require.NoError(t, broken.Close(), "Pebble is not told")
-	require.ErrorIs(t, f.err(), kv.ErrUnavailable)
+	require.ErrorIs(t, f.err(), kv.ErrFailed)
 	require.ErrorIs(t, f.err(), syscall.EIO)
 	require.ErrorIs(t, f.commitErr(), kv.ErrCommitUnknown)
 	require.NotErrorIs(t, f.commitErr(), kv.ErrUnavailable, "it is not known that nothing was written")

@@ -18,7 +18,8 @@ import (
 	"github.com/tito-db/tito-go/kv/internal/settings"
 )
 
-// Open opens the store in directory dir, and makes both if need be. Errors
+// Open opens the store in directory dir, and makes both if need be; what it makes
+// is readable by its owner only, and a directory that exists keeps its mode. Errors
 // wrap kv.ErrLocked if the store is open already, in this process or another;
 // kv.ErrCorrupt if the directory holds damaged files or somebody else's;
 // kv.ErrNewerFormat if a newer version of this package made the store;
@@ -47,6 +48,7 @@ func open(dir string, o *Options) (*driver, error) {
 		if dir, err = resolve(dir); err != nil {
 			return nil, classify(err)
 		}
+		e.FS = privateFS{e.FS}
 	}
 	if err := checkFiles(e.FS, dir); err != nil {
 		return nil, err
