@@ -9,11 +9,13 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/tito-db/tito-go/internal/layout"
+	"github.com/tito-db/tito-go/internal/rowenc"
 	"github.com/tito-db/tito-go/kv"
+	"github.com/tito-db/tito-go/queue/internal/access"
+	"github.com/tito-db/tito-go/queue/internal/cluster"
+	"github.com/tito-db/tito-go/queue/internal/eventlog"
 )
-
-// memberID names a Queue, and so a process, for as long as it lives.
-type memberID [8]byte
 
 // token says who may advance a group in a partition: a member, and a random
 // part that is new each time the partition changes hands, so that what a
@@ -21,10 +23,10 @@ type memberID [8]byte
 // The zero token is nobody's.
 type token [16]byte
 
-func (t token) member() memberID { return memberID(t[:8]) }
+func (t token) member() cluster.ID { return cluster.ID(t[:8]) }
 
 // newToken draws the token of a new term of member.
-func newToken(member memberID) token {
+func newToken(member cluster.ID) token {
 	var t token
 	copy(t[:8], member[:])
 	_, _ = rand.Read(t[8:]) // never fails, says its document
@@ -115,29 +117,29 @@ func (c *checkpoint) append(dst []byte) []byte {
 	}
 	dst = binary.AppendUvarint(dst, due)
 	dst = binary.AppendUvarint(dst, uint64(c.retry.wait.Milliseconds()))
-	return appendString(dst, c.retry.err)
+	return rowenc.AppendSized(dst, c.retry.err)
 }
 
 // parseCheckpoint reads a checkpoint's row.
 func parseCheckpoint(row []byte) (checkpoint, error) {
-	r := reader{b: row}
+	r := rowenc.NewReader(row)
 	var c checkpoint
-	r.format(checkpointFormat)
-	copy(c.owner[:], r.take(uint64(len(c.owner))))
-	c.floor = r.uvarint()
-	c.crashes = uint32(r.uvarint())
-	if b := r.take(1); b != nil {
+	r.Format(checkpointFormat)
+	copy(c.owner[:], r.Take(uint64(len(c.owner))))
+	c.floor = r.Uvarint()
+	c.crashes = uint32(r.Uvarint())
+	if b := r.Take(1); b != nil {
 		if c.trial = trial(b[0]); c.trial >= trialsEnd {
-			r.fail()
+			r.Fail()
 		}
 	}
-	c.retry.attempts = uint32(r.uvarint())
-	if due := r.uvarint(); due != 0 {
+	c.retry.attempts = uint32(r.Uvarint())
+	if due := r.Uvarint(); due != 0 {
 		c.retry.due = time.UnixMilli(int64(due))
 	}
-	c.retry.wait = time.Duration(r.uvarint()) * time.Millisecond
-	c.retry.err = r.string()
-	return c, r.end()
+	c.retry.wait = time.Duration(r.Uvarint()) * time.Millisecond
+	c.retry.err = r.String()
+	return c, r.Done(&access.RowErrors)
 }
 
 // checkpoints reads and writes the checkpoints of one group in one topic.
@@ -147,7 +149,7 @@ type checkpoints struct {
 }
 
 func (c *checkpoints) key(partition int) []byte {
-	return appendPartition(c.prefix[:len(c.prefix):len(c.prefix)], partition)
+	return eventlog.AppendPartition(c.prefix[:len(c.prefix):len(c.prefix)], partition)
 }
 
 // of makes a checkpoint of a row that was read; no row is where the group starts.
@@ -191,7 +193,7 @@ func (c *checkpoints) all(ctx context.Context, tx *kv.Txn, partitions int) ([]ch
 	for p := range cps {
 		cps[p].floor = c.start.floor(p)
 	}
-	for pair, err := range tx.Scan(ctx, withPrefix(c.prefix), nil) {
+	for pair, err := range tx.Scan(ctx, layout.PrefixRange(c.prefix), nil) {
 		if err != nil {
 			return nil, err
 		}
@@ -237,22 +239,22 @@ const (
 // ensureGroup returns where a group starts, and registers it if it is new.
 func (q *Queue) ensureGroup(ctx context.Context, topic, group string, partitions int, from Start) (start, error) {
 	var s start
-	err := q.updateKnown(ctx, "a group", func(tx *kv.Txn) error {
+	err := q.store.UpdateKnown(ctx, "a group", func(tx *kv.Txn) error {
 		var exists bool
 		var err error
-		if s, exists, err = readGroup(ctx, tx, q.keys, topic, group, partitions); exists || err != nil {
+		if s, exists, err = readGroup(ctx, tx, q, topic, group, partitions); exists || err != nil {
 			return err
 		}
 		if from == FromNewest {
-			heads, err := readHeads(ctx, tx, q.keys, topic, partitions, allShards)
+			heads, err := eventlog.ReadHeads(ctx, tx, q.keys, topic, partitions, eventlog.AllShards)
 			if err != nil {
 				return err
 			}
 			for _, h := range heads {
-				s.floors = append(s.floors, h.last...)
+				s.floors = append(s.floors, h.Last...)
 			}
 		}
-		return tx.Set(q.keys.group(topic, group), s.appendAt(nil, time.Now()))
+		return tx.Set(q.groupKey(topic, group), s.appendAt(nil, time.Now()))
 	})
 	if err != nil {
 		return s, fmt.Errorf("queue: group %q of topic %q: %w", group, topic, err)
@@ -261,8 +263,8 @@ func (q *Queue) ensureGroup(ctx context.Context, topic, group string, partitions
 }
 
 // readGroup returns where a group starts, and whether it exists.
-func readGroup(ctx context.Context, tx *kv.Txn, keys keyspace, topic, group string, partitions int) (s start, exists bool, err error) {
-	row, err := tx.Get(ctx, keys.group(topic, group))
+func readGroup(ctx context.Context, tx *kv.Txn, q *Queue, topic, group string, partitions int) (s start, exists bool, err error) {
+	row, err := tx.Get(ctx, q.groupKey(topic, group))
 	if errors.Is(err, kv.ErrNotFound) {
 		return s, false, nil
 	}
@@ -283,18 +285,18 @@ func (s *start) appendAt(dst []byte, now time.Time) []byte {
 }
 
 func parseGroup(row []byte, partitions int) (start, error) {
-	r := reader{b: row}
-	r.format(groupFormat)
-	r.uint64() // created
+	r := rowenc.NewReader(row)
+	r.Format(groupFormat)
+	r.Uint64() // created
 	var s start
-	if n := r.uvarint(); n > 0 && r.err == nil {
+	if n := r.Uvarint(); n > 0 && !r.Failed() {
 		if n != uint64(partitions) {
 			return s, fmt.Errorf("%w: a group that starts in %d partitions of %d", ErrCorrupt, n, partitions)
 		}
 		s.floors = make([]uint64, n)
 		for i := range s.floors {
-			s.floors[i] = r.uvarint()
+			s.floors[i] = r.Uvarint()
 		}
 	}
-	return s, r.end()
+	return s, r.Done(&access.RowErrors)
 }

@@ -8,7 +8,11 @@ import (
 	"iter"
 	"time"
 
+	"github.com/tito-db/tito-go/internal/layout"
+	"github.com/tito-db/tito-go/internal/rowenc"
 	"github.com/tito-db/tito-go/kv"
+	"github.com/tito-db/tito-go/queue/internal/access"
+	"github.com/tito-db/tito-go/queue/internal/eventlog"
 )
 
 // DeadLetter is an event that a group has given up: it failed MaxAttempts times,
@@ -25,19 +29,19 @@ const deadFormat = 1
 func appendDead(dst []byte, attempts uint32, at time.Time, reason string, logRow []byte) []byte {
 	dst = binary.AppendUvarint(append(dst, deadFormat), uint64(attempts))
 	dst = binary.BigEndian.AppendUint64(dst, uint64(at.UnixMilli()))
-	return append(appendString(dst, reason), logRow...)
+	return append(rowenc.AppendSized(dst, reason), logRow...)
 }
 
 func parseDead(topic string, partition int, seq uint64, row []byte) (*DeadLetter, error) {
-	r := reader{b: row}
-	r.format(deadFormat)
-	attempts := r.uvarint()
-	at := time.UnixMilli(int64(r.uint64()))
-	reason := r.string()
-	if r.err != nil {
-		return nil, fmt.Errorf("%w: dead letter", r.err)
+	r := rowenc.NewReader(row)
+	r.Format(deadFormat)
+	attempts := r.Uvarint()
+	at := time.UnixMilli(int64(r.Uint64()))
+	reason := r.String()
+	if r.Failed() {
+		return nil, fmt.Errorf("%w: dead letter", r.Err(&access.RowErrors))
 	}
-	ev, err := parseEventRow(topic, partition, seq, r.b)
+	ev, err := parseEventRow(topic, partition, seq, r.Rest())
 	if err != nil {
 		return nil, err
 	}
@@ -49,14 +53,14 @@ func parseDead(topic string, partition int, seq uint64, row []byte) (*DeadLetter
 // position. An error is yielded once, as the last element.
 func (q *Queue) DeadLetters(ctx context.Context, tx *kv.Txn, topic, group string) iter.Seq2[*DeadLetter, error] {
 	return func(yield func(*DeadLetter, error) bool) {
-		prefix := q.keys.dead(group, topic)
-		for pair, err := range tx.Scan(ctx, withPrefix(prefix), nil) {
+		prefix := q.deadPrefix(group, topic)
+		for pair, err := range tx.Scan(ctx, layout.PrefixRange(prefix), nil) {
 			var letter *DeadLetter
 			if err == nil {
 				rest, _ := bytes.CutPrefix(pair.Key, prefix)
 				var partition int
 				var seq uint64
-				if partition, seq, err = parseEvent(rest); err == nil {
+				if partition, seq, err = eventlog.ParsePosition(rest); err == nil {
 					letter, err = parseDead(topic, partition, seq, bytes.Clone(pair.Value))
 				}
 			}

@@ -3,6 +3,8 @@ package queue
 import (
 	"errors"
 	"fmt"
+
+	"github.com/tito-db/tito-go/queue/internal/access"
 )
 
 // Errors of this package, found with errors.Is. Those of the store pass
@@ -24,8 +26,14 @@ var (
 	// topic on some of the same partitions, or this one has been run before.
 	ErrRunning = errors.New("queue: worker is running")
 
-	// ErrCorrupt: a stored row of the queue cannot be what this package wrote.
-	ErrCorrupt = errors.New("queue: store is corrupt")
+	// ErrCorrupt: a stored row of the queue cannot be what this package wrote. It is
+	// kv.ErrCorrupt, too.
+	ErrCorrupt = access.ErrCorrupt // immutable
+
+	// ErrNewerFormat: a stored row of the queue has a format that this program does
+	// not know, because a newer one wrote it. It is kv.ErrNewerFormat, too, and ends
+	// Worker.Run.
+	ErrNewerFormat = access.ErrNewerFormat // immutable
 
 	// ErrTimeout: the handler ran past its timeout. It is what a retry or a dead
 	// letter records, and the cause of the handler's context.

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/tito-db/tito-go/kv"
+	"github.com/tito-db/tito-go/queue/internal/access"
 )
 
 // maxTurn is how long an executor stays with one partition while others wait.
@@ -155,7 +156,7 @@ func (j *job) runEvent(p part, ev *Event) {
 	}
 	if l.trial == suspect {
 		if !w.enterAlone() {
-			p.halted, p.wait = true, jitter(w.q.opts.MaxPoll)
+			p.halted, p.wait = true, access.Jitter(w.q.opts.MaxPoll)
 			return
 		}
 		defer w.leaveAlone()
@@ -319,13 +320,13 @@ func (j *job) broken(result handResult, err error, parts ...part) {
 	for _, p := range parts {
 		p.halted = true
 		if result == handStore {
-			p.wait = jitter(j.w.q.opts.MaxPoll)
+			p.wait = access.Jitter(j.w.q.opts.MaxPoll)
 		}
 	}
 	if result != handStore {
 		return
 	}
-	if j.w.q.fatal(err) {
+	if j.w.q.store.Fatal(err) {
 		j.w.fail(err)
 		return
 	}
@@ -391,7 +392,7 @@ func (j *job) handTx(parts []part) (handResult, error) {
 	if total > 1 {
 		o.MaxAttempts = 1 // a smaller batch conflicts less
 	}
-	for u := (unknown{}); ; u.pause(w.ctx) {
+	for again := access.Unknown(); ; again.Pause(w.ctx) {
 		var handlerErr error
 		var took time.Duration
 		ran := false

@@ -5,7 +5,9 @@ import (
 	"context"
 	"fmt"
 
+	"github.com/tito-db/tito-go/internal/layout"
 	"github.com/tito-db/tito-go/kv"
+	"github.com/tito-db/tito-go/queue/internal/eventlog"
 )
 
 // PartitionState is what a store holds of a partition and a group there.
@@ -21,34 +23,34 @@ type PartitionState struct {
 // positions that are not dense, or rows that contradict one another.
 func (q *Queue) Partitions(ctx context.Context, topic, group string) (all []PartitionState, inbox int, err error) {
 	err = q.store.View(ctx, func(tx *kv.Txn) error {
-		n, err := readTopic(ctx, tx, q.keys, topic)
+		n, err := eventlog.ReadTopic(ctx, tx, q.keys, topic)
 		if err != nil || n == 0 {
 			return err
 		}
 		all = make([]PartitionState, n)
-		heads, err := readHeads(ctx, tx, q.keys, topic, n, allShards)
+		heads, err := eventlog.ReadHeads(ctx, tx, q.keys, topic, n, eventlog.AllShards)
 		if err != nil {
 			return err
 		}
-		begin, _, err := readGroup(ctx, tx, q.keys, topic, group, n)
+		begin, _, err := readGroup(ctx, tx, q, topic, group, n)
 		if err != nil {
 			return err
 		}
-		cps := checkpoints{prefix: q.keys.checkpoints(group, topic), start: begin}
+		cps := checkpoints{prefix: q.checkpointPrefix(group, topic), start: begin}
 		stored, err := cps.all(ctx, tx, n)
 		if err != nil {
 			return err
 		}
 		for p := range all {
-			all[p] = PartitionState{Head: heads[p*shards/n].last[p%(n/shards)], Floor: stored[p].floor, Owned: stored[p].owner != token{}, Attempts: int(stored[p].retry.attempts)}
+			all[p] = PartitionState{Head: heads[p*eventlog.Shards/n].Last[p%(n/eventlog.Shards)], Floor: stored[p].floor, Owned: stored[p].owner != token{}, Attempts: int(stored[p].retry.attempts)}
 		}
-		prefix := q.keys.events(topic)
-		for pair, err := range tx.Scan(ctx, withPrefix(prefix), nil) {
+		prefix := q.keys.Events(topic)
+		for pair, err := range tx.Scan(ctx, layout.PrefixRange(prefix), nil) {
 			if err != nil {
 				return err
 			}
 			rest, _ := bytes.CutPrefix(pair.Key, prefix)
-			p, seq, err := parseEvent(rest)
+			p, seq, err := eventlog.ParsePosition(rest)
 			if err != nil {
 				return err
 			}
@@ -69,7 +71,7 @@ func (q *Queue) Partitions(ctx context.Context, topic, group string) (all []Part
 				return fmt.Errorf("partition %d has its floor at %d, above its head at %d", p, all[p].Floor, all[p].Head)
 			}
 		}
-		rows, err := count(ctx, tx, q.keys.inboxTopic(topic))
+		rows, err := count(ctx, tx, q.keys.Inbox(topic))
 		inbox = int(rows)
 		return err
 	})
@@ -79,9 +81,9 @@ func (q *Queue) Partitions(ctx context.Context, topic, group string) (all []Part
 // GroupExists tells whether a group was made.
 func (q *Queue) GroupExists(ctx context.Context, topic, group string) (exists bool, err error) {
 	err = q.store.View(ctx, func(tx *kv.Txn) error {
-		n, err := readTopic(ctx, tx, q.keys, topic)
+		n, err := eventlog.ReadTopic(ctx, tx, q.keys, topic)
 		if err == nil && n > 0 {
-			_, exists, err = readGroup(ctx, tx, q.keys, topic, group, n)
+			_, exists, err = readGroup(ctx, tx, q, topic, group, n)
 		}
 		return err
 	})

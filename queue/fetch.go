@@ -7,6 +7,9 @@ import (
 	"time"
 
 	"github.com/tito-db/tito-go/kv"
+	"github.com/tito-db/tito-go/queue/internal/access"
+	"github.com/tito-db/tito-go/queue/internal/cluster"
+	"github.com/tito-db/tito-go/queue/internal/eventlog"
 )
 
 // Bounds of one fetch.
@@ -45,14 +48,14 @@ func (w *Worker) fetchLoop(ctx context.Context) {
 			switch {
 			case l.waits:
 			case err != nil:
-				w.restAfter(l.lane, jitter(w.q.opts.MaxPoll))
+				w.restAfter(l.lane, access.Jitter(w.q.opts.MaxPoll))
 			default:
 				w.rest(l.lane)
 			}
 		}
 		w.mu.Unlock()
 		if err != nil && ctx.Err() == nil {
-			if w.q.fatal(err) {
+			if w.q.store.Fatal(err) {
 				w.fail(err)
 			} else {
 				w.q.log.Warn("queue: fetching failed", "topic", w.s.Topic, "group", w.s.Group, "error", err)
@@ -131,7 +134,7 @@ func (w *Worker) fetchLanes(ctx context.Context, lanes []wanted) error {
 			keys = append(keys, w.keys.checkpoints.key(l.partition))
 		}
 		for seq := l.done + 1; seq <= l.done+uint64(l.n); seq++ {
-			keys = append(keys, appendEvent(w.keys.events[:len(w.keys.events):len(w.keys.events)], l.partition, seq))
+			keys = append(keys, eventlog.AppendPosition(w.keys.events[:len(w.keys.events):len(w.keys.events)], l.partition, seq))
 		}
 	}
 	if len(keys) == 0 {
@@ -236,7 +239,7 @@ func (w *Worker) claim(ctx context.Context, lanes []wanted) error {
 			unowned = append(unowned, l)
 		}
 	}
-	for some := range slices.Chunk(unowned, max(1, w.q.txnRoom()/changeSize)) {
+	for some := range slices.Chunk(unowned, max(1, w.q.store.TxnRoom()/changeSize)) {
 		if err := w.claimSome(ctx, some); err != nil {
 			return fmt.Errorf("queue: claiming partitions: %w", err)
 		}
@@ -258,7 +261,7 @@ func (w *Worker) claimSome(ctx context.Context, unowned []*wanted) error {
 	var cps []checkpoint
 	busy := make([]bool, len(unowned))
 	since := make([]time.Time, len(unowned))
-	err := w.q.updateKnown(ctx, "claims", func(tx *kv.Txn) (err error) {
+	err := w.q.store.UpdateKnown(ctx, "claims", func(tx *kv.Txn) (err error) {
 		if cps, err = w.keys.checkpoints.read(ctx, tx, partitions); err != nil {
 			return err
 		}
@@ -268,7 +271,7 @@ func (w *Worker) claimSome(ctx context.Context, unowned []*wanted) error {
 				continue // an earlier run committed after all
 			}
 			var crashed bool
-			if busy[i], crashed, since[i] = w.judge(l.lane, cp, now); busy[i] {
+			if busy[i], crashed, since[i] = w.judge(l.lane, cp, now, w.q.cluster.Health); busy[i] {
 				continue
 			}
 			if crashed {
@@ -297,7 +300,7 @@ func (w *Worker) claimSome(ctx context.Context, unowned []*wanted) error {
 			l.busy = busyState{cp.owner, cp.floor, since[i], now}
 			if l.head > l.done {
 				l.waits = true
-				w.restAfter(l.lane, jitter(w.q.opts.MaxPoll))
+				w.restAfter(l.lane, access.Jitter(w.q.opts.MaxPoll))
 			}
 			continue
 		}
@@ -319,7 +322,7 @@ func (w *Worker) claimSome(ctx context.Context, unowned []*wanted) error {
 // as this worker has seen: what it saw before it was paused, or while it did not
 // want the partition, does not count. What a former worker of this process has not
 // given back nobody works on.
-func (w *Worker) judge(l *lane, cp *checkpoint, now time.Time) (busy, crashed bool, since time.Time) {
+func (w *Worker) judge(l *lane, cp *checkpoint, now time.Time, health func(cluster.ID, time.Time) cluster.Health) (busy, crashed bool, since time.Time) {
 	since = now
 	if cp.owner == (token{}) || cp.owner.member() == w.q.id {
 		return false, false, since
@@ -331,10 +334,10 @@ func (w *Worker) judge(l *lane, cp *checkpoint, now time.Time) (busy, crashed bo
 			since = met
 		}
 	}
-	switch w.q.health(cp.owner.member(), met) {
-	case healthDead:
+	switch health(cp.owner.member(), met) {
+	case cluster.Dead:
 		return false, true, since
-	case healthAlive:
+	case cluster.Alive:
 		return now.Sub(since) < w.q.opts.MemberTTL+w.s.Timeout, false, since
 	}
 	return true, false, since

@@ -2,12 +2,12 @@ package queue
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"sync"
 	"time"
 
+	"github.com/tito-db/tito-go/internal/layout"
 	"github.com/tito-db/tito-go/kv"
+	"github.com/tito-db/tito-go/queue/internal/eventlog"
 )
 
 // keeper writes the checkpoints of a worker: all that have something new in one
@@ -107,7 +107,7 @@ func (k *keeper) run(ctx context.Context) {
 		if changes == nil {
 			return
 		}
-		err := k.w.q.insist(ctx, "writing checkpoints", func() error { return k.write(ctx, changes) })
+		err := k.w.q.store.RetryUntilDone(ctx, "writing checkpoints", func() error { return k.write(ctx, changes) })
 		k.written(changes, err)
 	}
 }
@@ -181,16 +181,12 @@ func (k *keeper) written(changes []*change, err error) {
 }
 
 // changeSize is more than a checkpoint takes in a transaction.
-const changeSize = 2*maxNameSize + maxPrefixSize + maxErrorSize + 128
-
-// txnRoom is how many bytes the queue's own transactions write at most, unless one
-// row alone has more.
-func (q *Queue) txnRoom() int { return min(q.store.Info().Limits.MaxTxnSize/2, maxMoveBytes) }
+const changeSize = 2*layout.MaxNameSize + layout.MaxPrefixSize + maxErrorSize + 128
 
 // write makes changes, in as few transactions as they fit. It marks those that
 // are lost. It may be repeated: what has been written already stays as it is.
 func (k *keeper) write(ctx context.Context, changes []*change) error {
-	room := k.w.q.txnRoom()
+	room := k.w.q.store.TxnRoom()
 	for len(changes) > 0 {
 		n, size := 0, 0
 		for n < len(changes) && (n == 0 || size+changeSize+len(changes[n].dead) <= room) {
@@ -210,7 +206,7 @@ func (k *keeper) writeSome(ctx context.Context, changes []*change) error {
 	for i, c := range changes {
 		partitions[i] = c.lane.partition
 	}
-	return k.w.q.updateKnown(ctx, "checkpoints", func(tx *kv.Txn) error {
+	return k.w.q.store.UpdateKnown(ctx, "checkpoints", func(tx *kv.Txn) error {
 		stored, err := k.w.keys.checkpoints.read(ctx, tx, partitions)
 		if err != nil {
 			return err
@@ -231,7 +227,7 @@ func (k *keeper) writeSome(ctx context.Context, changes []*change) error {
 				to.owner = c.to.owner
 			}
 			if c.dead != nil && stored[i].floor < to.floor {
-				key := appendEvent(k.w.keys.dead[:len(k.w.keys.dead):len(k.w.keys.dead)], partitions[i], to.floor)
+				key := eventlog.AppendPosition(k.w.keys.dead[:len(k.w.keys.dead):len(k.w.keys.dead)], partitions[i], to.floor)
 				if err := tx.Set(key, c.dead); err != nil {
 					return err
 				}
@@ -242,25 +238,6 @@ func (k *keeper) writeSome(ctx context.Context, changes []*change) error {
 		}
 		return nil
 	})
-}
-
-// insist does something until it succeeds, ctx ends, or the store has failed for
-// good, with pauses that double.
-func (q *Queue) insist(ctx context.Context, what string, do func() error) error {
-	for wait := q.opts.MinPoll; ; wait = min(2*wait, q.opts.MaxPoll) {
-		err := do()
-		if err == nil {
-			return nil
-		}
-		if ctx.Err() != nil || q.fatal(err) {
-			if cause := context.Cause(ctx); cause != nil && !errors.Is(err, cause) {
-				err = fmt.Errorf("%w: %w", cause, err)
-			}
-			return fmt.Errorf("queue: %s: %w", what, err)
-		}
-		q.log.Warn("queue: "+what+" failed", "error", err)
-		pause(ctx, jitter(wait))
-	}
 }
 
 // deadLetter makes the change that gives up the event of a lane.

@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/tito-db/tito-go/queue/internal/cluster"
 )
 
 // A partition is left to a living owner for as long as one has seen it stand as it
@@ -15,17 +17,17 @@ func TestBusyOwnerSeenLongAgo(t *testing.T) {
 	b := newBench(t, MemoryStore)
 	b.fresh()
 	w := b.worker(b.q, Subscription{Handler: func(context.Context, *Event) error { return nil }})
-	owner := newToken(memberID{1})
+	owner := newToken(cluster.ID{1})
 	cp := &checkpoint{owner: owner, floor: 3}
 	l := &w.lanes[0]
 	now := time.Now()
-	m := &members{q: b.q, hurry: make(chan struct{}, 1)}
-	b.q.members = m
+	alive := func(id cluster.ID, _ time.Time) cluster.Health {
+		require.Equal(t, owner.member(), id)
+		return cluster.Alive
+	}
 	look := func(after time.Duration) (busy bool) {
 		now = now.Add(after)
-		m.looked = now.Add(time.Millisecond)
-		m.peers = map[memberID]*peer{owner.member(): {seen: now}}
-		busy, crashed, since := w.judge(l, cp, now)
+		busy, crashed, since := w.judge(l, cp, now, alive)
 		require.False(t, crashed)
 		if busy {
 			l.busy = busyState{cp.owner, cp.floor, since, now}
@@ -41,20 +43,4 @@ func TestBusyOwnerSeenLongAgo(t *testing.T) {
 	require.True(t, look(time.Hour))
 	cp.floor++
 	require.True(t, look(time.Second))
-}
-
-// Two workers that begin at once, or one beside the process's regular beat, may
-// note what they have read in another order than they read it.
-func TestLateNoteOfMembers(t *testing.T) {
-	q, err := Open(MemoryStore(t, nil), nil)
-	require.NoError(t, err)
-	m := &members{q: q, peers: map[memberID]*peer{}}
-	own, other := appendMember(nil, 1, nil), appendMember(nil, 1, []subject{{"topic", "group"}})
-	id := memberID{1}
-	now := time.Now()
-	require.NoError(t, m.see(2, map[memberID][]byte{q.id: own, id: other}, now, now))
-	require.NoError(t, m.see(1, map[memberID][]byte{q.id: own}, now, now)) // before the other had joined
-	require.Len(t, m.live, 2)
-	require.NoError(t, m.see(3, map[memberID][]byte{q.id: own}, now, now)) // it has left
-	require.Len(t, m.live, 1)
 }

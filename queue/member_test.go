@@ -558,7 +558,7 @@ func TestStaticRanges(t *testing.T) {
 func TestStrangersRow(t *testing.T) {
 	inCluster(t, 16, func(c *cluster) {
 		require.NoError(c, c.store.Update(c.Context(), func(tx *kv.Txn) error {
-			return tx.Set([]byte("qm12345678"), []byte("?"))
+			return tx.Set([]byte("qm12345678"), []byte("\x00?"))
 		}))
 		w, err := c.proc("1").q.Subscribe(queue.Subscription{Topic: "a", Group: "g",
 			Handler: func(context.Context, *queue.Event) error { return nil }})

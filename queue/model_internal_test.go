@@ -12,6 +12,8 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/tito-db/tito-go/kv"
+	"github.com/tito-db/tito-go/queue/internal/eventlog"
+	"github.com/tito-db/tito-go/queue/internal/keyhash"
 )
 
 // model drives publishers, sequencers and workers of several processes in a
@@ -35,7 +37,7 @@ type model struct {
 // actor is a process.
 type actor struct {
 	q     *Queue
-	seq   *sequencer
+	seq   *eventlog.Sequencer
 	tx    *Worker
 	plain *Worker
 }
@@ -95,11 +97,11 @@ func (m *model) end() {
 }
 
 func (m *model) move(a *actor) {
-	which := uint32(allShards)
+	which := uint32(eventlog.AllShards)
 	if m.draw("one shard", 3) == 0 {
-		which = 1 << shardOf(hashKey(modelKeys[m.draw("key", len(modelKeys))]))
+		which = 1 << eventlog.ShardOf(keyhash.Of(modelKeys[m.draw("key", len(modelKeys))]))
 	}
-	_, err := a.seq.move(m.Context(), which, m.draw("from the start", 8) == 0)
+	_, err := a.seq.Move(m.Context(), which, m.draw("from the start", 8) == 0)
 	m.mayBeUnknown(err)
 }
 
@@ -287,7 +289,7 @@ func (m *model) finish() {
 	m.land()
 	a := m.actor()
 	m.draw = func(what string, n int) int { return n - 1 } // no more failures
-	_, err := a.seq.move(m.Context(), allShards, false)
+	_, err := a.seq.Move(m.Context(), eventlog.AllShards, false)
 	require.NoError(m.t, err)
 	for range 1000 {
 		m.handleTx(a)

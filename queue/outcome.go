@@ -4,11 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"runtime/debug"
 	"time"
 
-	"github.com/tito-db/tito-go/kv"
+	"github.com/tito-db/tito-go/queue/internal/access"
 )
 
 // Snooze makes an event come again after d, when a handler returns it. The
@@ -82,19 +81,7 @@ func (s *Subscription) judge(err error, attempts uint32) verdict {
 	if o != nil {
 		return verdict{attempts: attempts, wait: max(o.delay, 0)}
 	}
-	return verdict{attempts: attempts, wait: s.backoff(attempts)}
-}
-
-// backoff doubles from MinBackoff to MaxBackoff, and of that takes a random
-// part, at least half ("equal jitter"): events that failed together do not come
-// again together, and none comes again at once.
-func (s *Subscription) backoff(attempts uint32) time.Duration {
-	bound := s.MaxBackoff
-	if shift := attempts - 1; shift < 63 && s.MinBackoff <= bound>>shift {
-		bound = s.MinBackoff << shift
-	}
-	half := bound / 2
-	return half + rand.N(bound-half+1)
+	return verdict{attempts: attempts, wait: access.EqualJitter(s.MinBackoff, s.MaxBackoff, attempts)}
 }
 
 // call runs a handler under its timeout, and turns a panic into an error. A
@@ -142,30 +129,4 @@ func sound(err error) (ok bool) {
 	_ = errors.Is(err, errDone)
 	_ = err.Error()
 	return true
-}
-
-// updateKnown is store.Update for a function that may be repeated: one that
-// finds what an earlier run has written and then changes nothing, or writes
-// the same again. After kv.ErrCommitUnknown it runs once more, and again after a
-// pause. If the earlier commit lands only after that, it conflicts, for both
-// have written one key. what is for the log.
-func (q *Queue) updateKnown(ctx context.Context, what string, fn func(tx *kv.Txn) error) error {
-	for u := (unknown{}); ; u.pause(ctx) {
-		err := q.store.Update(ctx, fn)
-		if !errors.Is(err, kv.ErrCommitUnknown) || ctx.Err() != nil {
-			return err
-		}
-		q.log.Warn("queue: commit of "+what+" ended unknown", "error", err)
-	}
-}
-
-// unknown paces the repetition of a transaction whose commits end unknown: at
-// once the first time, then with pauses that double.
-type unknown struct{ wait time.Duration }
-
-func (u *unknown) pause(ctx context.Context) {
-	if u.wait > 0 {
-		pause(ctx, jitter(u.wait))
-	}
-	u.wait = min(max(2*u.wait, DefaultMinPoll), DefaultMaxPoll)
 }

@@ -10,6 +10,9 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/tito-db/tito-go/kv"
+	"github.com/tito-db/tito-go/queue/internal/cluster"
+	"github.com/tito-db/tito-go/queue/internal/eventlog"
+	"github.com/tito-db/tito-go/queue/internal/keyhash"
 )
 
 // worker makes a worker of a queue that does nothing by itself: a test calls its
@@ -23,9 +26,9 @@ func (b *bench) worker(q *Queue, s Subscription) *Worker {
 	begin, err := q.ensureGroup(b.Context(), b.topic, s.Group, benchPartitions, s.Start)
 	require.NoError(b, err)
 	w.keys = laneKeys{
-		checkpoints: checkpoints{prefix: q.keys.checkpoints(s.Group, b.topic), start: begin},
-		events:      q.keys.events(b.topic),
-		dead:        q.keys.dead(s.Group, b.topic),
+		checkpoints: checkpoints{prefix: q.checkpointPrefix(s.Group, b.topic), start: begin},
+		events:      q.keys.Events(b.topic),
+		dead:        q.deadPrefix(s.Group, b.topic),
 	}
 	w.lanes = make([]lane, benchPartitions)
 	for p := range w.lanes {
@@ -65,12 +68,14 @@ func (j *job) one() []part {
 	return []part{{j.parts[0].turn, j.parts[0].events[:1]}}
 }
 
-func (b *bench) partition(key string) int { return partitionOf(hashKey(key), benchPartitions) }
+func (b *bench) partition(key string) int {
+	return eventlog.PartitionOf(keyhash.Of(key), benchPartitions)
+}
 
 // stored returns the checkpoint of a key's partition.
 func (b *bench) stored(key string) checkpoint {
 	b.Helper()
-	cps := checkpoints{prefix: b.q.keys.checkpoints("group", b.topic)}
+	cps := checkpoints{prefix: b.q.checkpointPrefix("group", b.topic)}
 	var got []checkpoint
 	require.NoError(b, b.store.View(b.Context(), func(tx *kv.Txn) (err error) {
 		got, err = cps.read(b.Context(), tx, []int{b.partition(key)})
@@ -113,8 +118,8 @@ func (b *bench) effects(key string, seq uint64) int {
 // died makes a partition look as if its owner had died.
 func (b *bench) died(key string) token {
 	b.Helper()
-	dead := newToken(memberID{1, 2, 3})
-	cps := checkpoints{prefix: b.q.keys.checkpoints("group", b.topic)}
+	dead := newToken(cluster.ID{1, 2, 3})
+	cps := checkpoints{prefix: b.q.checkpointPrefix("group", b.topic)}
 	require.NoError(b, b.store.Update(b.Context(), func(tx *kv.Txn) error {
 		return cps.write(tx, b.partition(key), &checkpoint{owner: dead})
 	}))
@@ -131,7 +136,7 @@ func TestInvariant6ZombieTransaction(t *testing.T) {
 			b.everywhere(func(n int) int {
 				b.fresh()
 				b.publish("k", "1", "2")
-				b.move(b.sequencer(), allShards)
+				b.move(b.sequencer(), eventlog.AllShards)
 				zombie := b.worker(b.queue(), Subscription{TxHandler: b.effect})
 				owner := b.worker(b.queue(), Subscription{TxHandler: b.effect})
 				takeOver := func() {
@@ -174,7 +179,7 @@ func TestInvariant6LateCommit(t *testing.T) {
 		b.everywhere(func(n int) int {
 			b.fresh()
 			b.publish("k", "1")
-			b.move(b.sequencer(), allShards)
+			b.move(b.sequencer(), eventlog.AllShards)
 			w := b.worker(b.q, Subscription{TxHandler: b.effect})
 			j := b.take(w)
 			var landed error
@@ -206,7 +211,7 @@ func TestInvariant6LateCommitOfZombie(t *testing.T) {
 		b.everywhere(func(n int) int {
 			b.fresh()
 			b.publish("k", "1")
-			b.move(b.sequencer(), allShards)
+			b.move(b.sequencer(), eventlog.AllShards)
 			zombie := b.worker(b.queue(), Subscription{TxHandler: b.effect})
 			dies, die := context.WithCancel(t.Context())
 			zombie.ctx = dies
@@ -255,7 +260,7 @@ func TestInvariant8LostTokenChangesNothing(t *testing.T) {
 			for _, released := range []bool{false, true} { // by the new owner
 				b.fresh()
 				b.publish("k", "1", "2", "3", "4", "5")
-				b.move(b.sequencer(), allShards)
+				b.move(b.sequencer(), eventlog.AllShards)
 				plain := Subscription{Handler: func(context.Context, *Event) error { return nil }}
 				zombie, owner := b.worker(b.queue(), plain), b.worker(b.queue(), plain)
 				j := b.take(zombie)
@@ -286,7 +291,7 @@ func TestInvariant8TakeoverWhileWriting(t *testing.T) {
 			b.everywhere(func(n int) int {
 				b.fresh()
 				b.publish("k", "1", "2", "3", "4", "5", "6")
-				b.move(b.sequencer(), allShards)
+				b.move(b.sequencer(), eventlog.AllShards)
 				plain := Subscription{Handler: func(context.Context, *Event) error { return nil }}
 				zombie, owner := b.worker(b.queue(), plain), b.worker(b.queue(), plain)
 				j := b.take(zombie)
@@ -339,7 +344,7 @@ func TestInvariant8LaneSetBack(t *testing.T) {
 	b := newBench(t, MemoryStore)
 	b.fresh()
 	b.publish("k", "1", "2")
-	b.move(b.sequencer(), allShards)
+	b.move(b.sequencer(), eventlog.AllShards)
 	plain := Subscription{Handler: func(context.Context, *Event) error { return nil }}
 	w := b.worker(b.q, plain)
 	l := b.take(w).parts[0].lane
@@ -361,7 +366,7 @@ func TestGiveUpFails(t *testing.T) {
 	b := newBench(t, MemoryStore)
 	b.fresh()
 	b.publish("k", "1", "2")
-	b.move(b.sequencer(), allShards)
+	b.move(b.sequencer(), eventlog.AllShards)
 	w := b.worker(b.q, Subscription{Handler: func(context.Context, *Event) error { return nil }})
 	l := b.take(w).parts[0].lane
 	w.advance(l, 1, 1)
@@ -382,7 +387,7 @@ func TestGivenBackByAnother(t *testing.T) {
 		b := newBench(t, open)
 		b.fresh()
 		b.publish("k", "1", "2")
-		b.move(b.sequencer(), allShards)
+		b.move(b.sequencer(), eventlog.AllShards)
 		plain := Subscription{Handler: func(context.Context, *Event) error { return nil }}
 		zombie, owner := b.worker(b.queue(), plain), b.worker(b.queue(), plain)
 		p := b.take(zombie).parts[0]
@@ -416,7 +421,7 @@ func TestWaitingLaneIsLost(t *testing.T) {
 	} {
 		b.fresh()
 		b.publish("k", "1", "2")
-		b.move(b.sequencer(), allShards)
+		b.move(b.sequencer(), eventlog.AllShards)
 		w, other := b.worker(b.queue(), plain), b.worker(b.queue(), plain)
 		l := b.take(w).parts[0].lane
 		w.restAfter(l, time.Hour)
@@ -432,7 +437,7 @@ func TestInvariant4FloorOnlyRises(t *testing.T) {
 		b := newBench(t, open)
 		b.fresh()
 		b.publish("k", "1", "2", "3", "4", "5", "6")
-		b.move(b.sequencer(), allShards)
+		b.move(b.sequencer(), eventlog.AllShards)
 		w := b.worker(b.q, Subscription{Handler: func(context.Context, *Event) error { return nil }})
 		j := b.take(w)
 		l := j.parts[0].lane
@@ -462,7 +467,7 @@ func TestClaimLateCommit(t *testing.T) {
 		b.everywhere(func(n int) int {
 			b.fresh()
 			b.publish("k", "1")
-			b.move(b.sequencer(), allShards)
+			b.move(b.sequencer(), eventlog.AllShards)
 			b.died("k")
 			w := b.worker(b.q, Subscription{TxHandler: b.effect})
 			b.h.postpone = true
@@ -492,7 +497,7 @@ func TestKeeperLateCommit(t *testing.T) {
 			b.everywhere(func(n int) int {
 				b.fresh()
 				b.publish("k", "1", "2", "3", "4", "5")
-				b.move(b.sequencer(), allShards)
+				b.move(b.sequencer(), eventlog.AllShards)
 				w := b.worker(b.q, Subscription{Handler: func(context.Context, *Event) error { return nil }})
 				j := b.take(w)
 				c := zombieChanges(w, j.parts[0].lane, j.parts[0].events[0])[what]
@@ -526,7 +531,7 @@ func TestCreateAtTheSameTime(t *testing.T) {
 				b.fresh()
 				topic := b.topic + "x"
 				other := func() {
-					got, err := b.q.ensureTopic(t.Context(), topic, 32)
+					got, err := eventlog.EnsureTopic(t.Context(), b.q.store, b.q.keys, topic, 32)
 					require.NoError(t, err)
 					require.Contains(t, []int{16, 32}, got)
 				}
@@ -540,7 +545,7 @@ func TestCreateAtTheSameTime(t *testing.T) {
 				} else {
 					reset()
 				}
-				got, err := b.q.ensureTopic(t.Context(), topic, 16)
+				got, err := eventlog.EnsureTopic(t.Context(), b.q.store, b.q.keys, topic, 16)
 				require.NoError(t, err)
 				calls := b.h.calls
 				b.h.reset(nil)
@@ -548,7 +553,7 @@ func TestCreateAtTheSameTime(t *testing.T) {
 				if b.h.late != nil {
 					_ = b.h.land(t.Context())
 				}
-				again, err := b.q.ensureTopic(t.Context(), topic, 64)
+				again, err := eventlog.EnsureTopic(t.Context(), b.q.store, b.q.keys, topic, 64)
 				require.NoError(t, err)
 				require.Equal(t, got, again)
 				return max(calls, 3)
@@ -568,7 +573,7 @@ func TestFetchBytes(t *testing.T) {
 		b.publish(fmt.Sprint(i), payload)
 	}
 	for range total {
-		if b.move(b.sequencer(), allShards).rows == 0 {
+		if b.move(b.sequencer(), eventlog.AllShards).Rows == 0 {
 			break
 		}
 	}
@@ -593,14 +598,14 @@ func TestInvariant8LostTransaction(t *testing.T) {
 	Stores(t, func(t *testing.T, open OpenStore) {
 		b := newBench(t, open)
 		for name, change := range map[string]func(cp *checkpoint){
-			"taken":    func(cp *checkpoint) { cp.owner = newToken(memberID{9}) },
+			"taken":    func(cp *checkpoint) { cp.owner = newToken(cluster.ID{9}) },
 			"released": func(cp *checkpoint) { cp.owner = token{} },
 			"ahead":    func(cp *checkpoint) { cp.floor = 1 },
 			"behind":   func(cp *checkpoint) { cp.floor = 0 },
 		} {
 			b.fresh()
 			b.publish("k", "1", "2", "3", "4")
-			b.move(b.sequencer(), allShards)
+			b.move(b.sequencer(), eventlog.AllShards)
 			w := b.worker(b.queue(), Subscription{TxHandler: func(context.Context, *kv.Txn, *Event) error {
 				require.Fail(t, "the handler ran", name)
 				return nil
@@ -632,7 +637,7 @@ func TestClaimFloor(t *testing.T) {
 		b := newBench(t, open)
 		b.fresh()
 		b.publish("k", "1", "2", "3")
-		b.move(b.sequencer(), allShards)
+		b.move(b.sequencer(), eventlog.AllShards)
 		w := b.worker(b.queue(), Subscription{TxHandler: b.effect})
 		require.NoError(t, w.load(t.Context()))
 		j := b.take(b.worker(b.queue(), Subscription{TxHandler: b.effect}))

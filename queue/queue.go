@@ -9,10 +9,13 @@ import (
 	"log/slog"
 	"slices"
 	"sync"
-	"sync/atomic"
 	"time"
 
+	"github.com/tito-db/tito-go/internal/layout"
 	"github.com/tito-db/tito-go/kv"
+	"github.com/tito-db/tito-go/queue/internal/access"
+	"github.com/tito-db/tito-go/queue/internal/cluster"
+	"github.com/tito-db/tito-go/queue/internal/eventlog"
 )
 
 // Defaults of Options.
@@ -22,10 +25,6 @@ const (
 	DefaultMinPoll    = 20 * time.Millisecond
 	DefaultMaxPoll    = time.Second
 )
-
-// maxPartitions keeps the rows that hold a number for each partition of a
-// shard small.
-const maxPartitions = 1 << 14
 
 // Options of a Queue. The zero value means the defaults; nil works too.
 type Options struct {
@@ -61,22 +60,19 @@ type Options struct {
 // safe for any number of goroutines, and holds nothing that has to be closed:
 // what runs, runs in Worker.Run. The store remains the caller's.
 type Queue struct {
-	store *kv.Store
-	opts  Options
-	keys  keyspace
-	log   *slog.Logger
-
-	id    memberID      // of this Queue, drawn at random; also what it tells apart its messages with
-	nonce uint64        // the same, as a number
-	count atomic.Uint64 // messages published
+	store   *access.Store
+	opts    Options
+	keys    eventlog.Keys
+	log     *slog.Logger
+	id      cluster.ID // random; its inbox rows and its checkpoints carry it
+	inbox   *eventlog.Inbox
+	cluster *cluster.Cluster
 
 	alone chan struct{} // has room for one: the suspect that is with a handler; see trial
 
 	mu      sync.Mutex
-	topics  map[string]*topic // those that workers of this Queue run on
-	claimed []*Worker         // those that run
-	members *members          // runs while a worker does, on shared stores; else nil
-	left    <-chan struct{}   // closed when the members that ran before have ended; nil if there are none
+	feeds   map[string]*feed // of the topics that workers of this Queue run on
+	claimed []*Worker        // the workers that run
 }
 
 // Open returns a queue in a store. It reads and writes nothing.
@@ -92,10 +88,10 @@ func Open(store *kv.Store, o *Options) (*Queue, error) {
 	switch {
 	case store == nil:
 		return nil, fmt.Errorf("%w: no store", ErrOptions)
-	case len(opts.Prefix) > maxPrefixSize:
-		return nil, fmt.Errorf("%w: Prefix of more than %d bytes", ErrOptions, maxPrefixSize)
-	case opts.Partitions < 0 || opts.Partitions%shards != 0 || opts.Partitions > maxPartitions:
-		return nil, fmt.Errorf("%w: Partitions is not a multiple of %d up to %d", ErrOptions, shards, maxPartitions)
+	case layout.CheckPrefix(opts.Prefix) != nil:
+		return nil, fmt.Errorf("%w: %w", ErrOptions, layout.CheckPrefix(opts.Prefix))
+	case opts.Partitions < 0 || opts.Partitions%eventlog.Shards != 0 || opts.Partitions > eventlog.MaxPartitions:
+		return nil, fmt.Errorf("%w: Partitions is not a multiple of %d up to %d", ErrOptions, eventlog.Shards, eventlog.MaxPartitions)
 	case opts.MemberTTL < 0 || opts.MinPoll < 0 || opts.MaxPoll < opts.MinPoll:
 		return nil, fmt.Errorf("%w: MemberTTL or MinPoll is negative, or MaxPoll below MinPoll", ErrOptions)
 	}
@@ -103,14 +99,21 @@ func Open(store *kv.Store, o *Options) (*Queue, error) {
 		opts.Logger = slog.New(slog.DiscardHandler)
 	}
 	for _, d := range []*time.Duration{&opts.MemberTTL, &opts.MinPoll, &opts.MaxPoll} {
-		*d = min(*d, forEver)
+		*d = min(*d, access.Forever)
 	}
 	opts.Prefix = slices.Clone(opts.Prefix)
-	q := &Queue{store: store, opts: opts, keys: keyspace{opts.Prefix}, log: opts.Logger, topics: map[string]*topic{}, alone: make(chan struct{}, 1)}
+	q := &Queue{
+		store: &access.Store{Store: store, Log: opts.Logger, MinPoll: opts.MinPoll, MaxPoll: opts.MaxPoll},
+		opts:  opts, keys: eventlog.Keys{Prefix: opts.Prefix}, log: opts.Logger,
+		feeds: map[string]*feed{}, alone: make(chan struct{}, 1),
+	}
 	if _, err := rand.Read(q.id[:]); err != nil {
 		return nil, fmt.Errorf("queue: no randomness: %w", err)
 	}
-	q.nonce = binary.BigEndian.Uint64(q.id[:])
+	q.inbox = eventlog.NewInbox(q.keys, binary.BigEndian.Uint64(q.id[:]))
+	q.cluster = cluster.New(q.store, cluster.Options{
+		Prefix: opts.Prefix, ID: q.id, TTL: opts.MemberTTL, Reads: q.reads, Changed: q.reassigned,
+	})
 	return q, nil
 }
 
@@ -132,7 +135,7 @@ func orDefault[V comparable](v *V, def V) {
 // call is written. An error of the store, kv.ErrTxnTooLarge for one, leaves tx
 // as kv says.
 func (q *Queue) Publish(ctx context.Context, tx *kv.Txn, messages ...Message) error {
-	if tx.Store() != q.store {
+	if tx.Store() != q.store.Store {
 		return fmt.Errorf("%w: the transaction is another store's", ErrOptions)
 	}
 	limits := tx.Info().Limits
@@ -147,27 +150,19 @@ func (q *Queue) Publish(ctx context.Context, tx *kv.Txn, messages ...Message) er
 		}
 		return fmt.Errorf("queue: publish: %w", err)
 	}
-	dropped, err := q.drop(ctx, tx, messages)
+	known, err := q.known(ctx, tx, messages)
 	if err != nil {
 		return fmt.Errorf("queue: publish: %w", err)
 	}
 	var published wakes
-	var key, row []byte
+	var row []byte
 	for i := range messages {
-		if len(dropped) > 0 && dropped[i] {
+		if len(known) > 0 && known[i] {
 			continue
 		}
 		m := &messages[i]
-		count := q.count.Add(1)
-		hash := hashKey(m.Key)
-		if m.Key == "" {
-			hash = mix(q.nonce + count) // a different place for each
-		}
-		shard := shardOf(hash)
-		pos := inboxPos{version: tx.ReadVersion(), nonce: q.nonce, count: count}
-		key = pos.append(append(q.keys.inboxTopic(m.Topic), byte(shard)))
-		row = m.appendRow(row[:0], hash)
-		if err := tx.Set(key, row); err != nil {
+		var shard int
+		if shard, row, err = q.inbox.Put(tx, m.row(), row); err != nil {
 			return fmt.Errorf("queue: publish: %w", err)
 		}
 		published.add(m.Topic, shard)
@@ -176,6 +171,33 @@ func (q *Queue) Publish(ctx context.Context, tx *kv.Txn, messages ...Message) er
 		tx.OnCommit(func() { q.wake(published) })
 	}
 	return nil
+}
+
+// known returns which of messages are not to be published, because one with the
+// same topic and Unique was, and is remembered; nil if none has a Unique. It
+// remembers the others.
+func (q *Queue) known(ctx context.Context, tx *kv.Txn, messages []Message) ([]bool, error) {
+	var uniques []eventlog.Unique
+	var at []int
+	for i := range messages {
+		if m := &messages[i]; m.Unique != "" {
+			keep := m.UniqueFor
+			orDefault(&keep, DefaultUniqueFor)
+			uniques, at = append(uniques, eventlog.Unique{Topic: m.Topic, Value: m.Unique, For: keep}), append(at, i)
+		}
+	}
+	if uniques == nil {
+		return nil, nil
+	}
+	found, err := eventlog.Remember(ctx, tx, q.keys, uniques)
+	if err != nil {
+		return nil, err
+	}
+	known := make([]bool, len(messages))
+	for n, i := range at {
+		known[i] = found[n]
+	}
+	return known, nil
 }
 
 // wakes says which shards of which topics have something new in their inbox.
@@ -201,10 +223,37 @@ func (w *wakes) add(topic string, shard int) {
 func (q *Queue) wake(published wakes) {
 	for _, w := range published {
 		q.mu.Lock()
-		t := q.topics[w.topic]
+		f := q.feeds[w.topic]
 		q.mu.Unlock()
-		if t != nil {
-			t.published(w.shards)
+		if f != nil {
+			f.pump.Published(w.shards)
 		}
+	}
+}
+
+// reads returns what the workers of this Queue read.
+func (q *Queue) reads() []cluster.Subject {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	var reads []cluster.Subject
+	for _, w := range q.claimed {
+		s := cluster.Subject{Topic: w.s.Topic, Group: w.s.Group}
+		if !w.shares() {
+			s.Group = "" // sequences the topic, and shares no partitions
+		}
+		if !slices.Contains(reads, s) {
+			reads = append(reads, s)
+		}
+	}
+	return reads
+}
+
+// reassigned has all workers look anew which partitions are theirs.
+func (q *Queue) reassigned() {
+	q.mu.Lock()
+	workers := slices.Clone(q.claimed)
+	q.mu.Unlock()
+	for _, w := range workers {
+		w.reassigned()
 	}
 }

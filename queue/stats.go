@@ -4,7 +4,9 @@ import (
 	"context"
 	"fmt"
 
+	"github.com/tito-db/tito-go/internal/layout"
 	"github.com/tito-db/tito-go/kv"
+	"github.com/tito-db/tito-go/queue/internal/eventlog"
 )
 
 // Stats is how far a group is with a topic, in one snapshot.
@@ -24,15 +26,15 @@ func (s Stats) Lag() uint64 { return s.Events - s.Done + s.Inbox }
 // those there are.
 func (q *Queue) Stats(ctx context.Context, tx *kv.Txn, topic, group string) (Stats, error) {
 	var s Stats
-	partitions, err := readTopic(ctx, tx, q.keys, topic)
+	partitions, err := eventlog.ReadTopic(ctx, tx, q.keys, topic)
 	if err == nil && partitions > 0 {
 		err = q.progress(ctx, tx, topic, group, partitions, &s)
 	}
 	if err == nil {
-		s.Inbox, err = count(ctx, tx, q.keys.inboxTopic(topic))
+		s.Inbox, err = count(ctx, tx, q.keys.Inbox(topic))
 	}
 	if err == nil {
-		s.Dead, err = count(ctx, tx, q.keys.dead(group, topic))
+		s.Dead, err = count(ctx, tx, q.deadPrefix(group, topic))
 	}
 	if err != nil {
 		return Stats{}, fmt.Errorf("queue: stats: %w", err)
@@ -42,20 +44,20 @@ func (q *Queue) Stats(ctx context.Context, tx *kv.Txn, topic, group string) (Sta
 
 // progress sums up heads and checkpoints.
 func (q *Queue) progress(ctx context.Context, tx *kv.Txn, topic, group string, partitions int, s *Stats) error {
-	heads, err := readHeads(ctx, tx, q.keys, topic, partitions, allShards)
+	heads, err := eventlog.ReadHeads(ctx, tx, q.keys, topic, partitions, eventlog.AllShards)
 	if err != nil {
 		return err
 	}
 	for _, h := range heads {
-		for _, last := range h.last {
+		for _, last := range h.Last {
 			s.Events += last
 		}
 	}
-	begin, _, err := readGroup(ctx, tx, q.keys, topic, group, partitions)
+	begin, _, err := readGroup(ctx, tx, q, topic, group, partitions)
 	if err != nil {
 		return err
 	}
-	cps := checkpoints{prefix: q.keys.checkpoints(group, topic), start: begin}
+	cps := checkpoints{prefix: q.checkpointPrefix(group, topic), start: begin}
 	all, err := cps.all(ctx, tx, partitions)
 	if err != nil {
 		return err
@@ -69,7 +71,7 @@ func (q *Queue) progress(ctx context.Context, tx *kv.Txn, topic, group string, p
 // count counts the keys that begin with prefix.
 func count(ctx context.Context, tx *kv.Txn, prefix []byte) (uint64, error) {
 	n := uint64(0)
-	for _, err := range tx.Scan(ctx, withPrefix(prefix), &kv.ScanOptions{KeysOnly: true}) {
+	for _, err := range tx.Scan(ctx, layout.PrefixRange(prefix), &kv.ScanOptions{KeysOnly: true}) {
 		if err != nil {
 			return 0, err
 		}

@@ -5,7 +5,9 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/tito-db/tito-go/internal/layout"
 	"github.com/tito-db/tito-go/kv"
+	"github.com/tito-db/tito-go/queue/internal/access"
 )
 
 // Defaults of Subscription.
@@ -25,10 +27,6 @@ const (
 	maxBatchSize   = 10_000
 	maxMaxAttempts = 1 << 30
 )
-
-// forEver is what longer durations are cut to: as good as any, and a multiple of
-// it, or a sum, is a duration still.
-const forEver = 10 * 365 * 24 * time.Hour
 
 // Subscription says what a worker does: which topic it reads, as which group,
 // and with which handler. Exactly one of the four handlers is set.
@@ -140,10 +138,10 @@ func (s *Subscription) fixed() bool { return s.Partitions != nil || s.Leader != 
 // withDefaults returns a copy of s with every zero field set, or an error that
 // wraps ErrOptions.
 func (s Subscription) withDefaults(info kv.Info) (Subscription, error) {
-	if err := checkName("topic", s.Topic); err != nil {
+	if err := layout.CheckName("topic", s.Topic); err != nil {
 		return s, fmt.Errorf("%w: %w", ErrOptions, err)
 	}
-	if err := checkName("group", s.Group); err != nil {
+	if err := layout.CheckName("group", s.Group); err != nil {
 		return s, fmt.Errorf("%w: %w", ErrOptions, err)
 	}
 	handlers := 0
@@ -197,7 +195,7 @@ func (s Subscription) withDefaults(info kv.Info) (Subscription, error) {
 		return bad("Partitions is empty or begins below 0")
 	}
 	for _, d := range []*time.Duration{&s.MinBackoff, &s.MaxBackoff, &s.Timeout, &s.DrainTimeout} {
-		*d = min(*d, forEver)
+		*d = min(*d, access.Forever)
 	}
 	if s.Partitions != nil {
 		r := *s.Partitions

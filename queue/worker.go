@@ -9,12 +9,14 @@ import (
 	"time"
 
 	"github.com/tito-db/tito-go/kv"
+	"github.com/tito-db/tito-go/queue/internal/access"
+	"github.com/tito-db/tito-go/queue/internal/eventlog"
 )
 
 // Worker hands a topic's events to a group's handler. See Queue.Subscribe.
 //
 // It works like this. The topic's goroutine says how far each partition goes
-// (raise). A fetcher takes partitions that go further than the group has come,
+// (logGrew). A fetcher takes partitions that go further than the group has come,
 // makes itself their owner where it is not, and reads their next events. As many
 // executors as Concurrency take partitions with events, one at a time or, for
 // batches, several, and run the handler. A keeper writes checkpoints, those of all
@@ -86,7 +88,7 @@ func (w *Worker) Run(ctx context.Context) error {
 	}
 	defer w.q.release(w)
 	topic := w.s.Topic
-	partitions, err := w.q.ensureTopic(ctx, topic, w.q.opts.Partitions)
+	partitions, err := eventlog.EnsureTopic(ctx, w.q.store, w.q.keys, topic, w.q.opts.Partitions)
 	if err != nil {
 		return orStopped(ctx, err)
 	}
@@ -104,15 +106,15 @@ func (w *Worker) Run(ctx context.Context) error {
 		return orStopped(ctx, err)
 	}
 	w.keys = laneKeys{
-		checkpoints: checkpoints{prefix: w.q.keys.checkpoints(w.s.Group, topic), start: start},
-		events:      w.q.keys.events(topic),
-		dead:        w.q.keys.dead(w.s.Group, topic),
+		checkpoints: checkpoints{prefix: w.q.checkpointPrefix(w.s.Group, topic), start: start},
+		events:      w.q.keys.Events(topic),
+		dead:        w.q.deadPrefix(w.s.Group, topic),
 	}
 	w.lanes = make([]lane, partitions)
 	for p := range w.lanes {
 		w.lanes[p].partition = p
 	}
-	stopMembers, err := w.q.join(ctx, w)
+	stopMembers, err := w.q.cluster.Join(ctx)
 	if err != nil {
 		return orStopped(ctx, err)
 	}
@@ -127,13 +129,13 @@ func (w *Worker) Run(ctx context.Context) error {
 
 // sequenceAll moves all that the topic's inbox holds to the log.
 func (w *Worker) sequenceAll(ctx context.Context, partitions int) error {
-	s := &sequencer{store: w.q.store, keys: w.q.keys, topic: w.s.Topic, partitions: partitions}
-	for left := uint32(allShards); left != 0; {
-		m, err := s.move(ctx, left, false)
+	s := eventlog.NewSequencer(w.q.store, w.q.keys, w.s.Topic, partitions)
+	for left := uint32(eventlog.AllShards); left != 0; {
+		m, err := s.Move(ctx, left, false)
 		if err != nil {
 			return err
 		}
-		left = m.shards
+		left = m.Shards
 	}
 	return nil
 }
@@ -171,9 +173,7 @@ func (q *Queue) release(w *Worker) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.claimed = slices.DeleteFunc(q.claimed, func(x *Worker) bool { return x == w })
-	if q.members != nil {
-		q.members.soon() // others may wait for what w had
-	}
+	q.cluster.Hurry() // others may wait for what w had
 }
 
 func overlap(a, b *Range) bool {
@@ -187,13 +187,13 @@ func (w *Worker) load(ctx context.Context) error {
 	w.reassign = false
 	w.mu.Unlock()
 	var cps []checkpoint
-	var heads [shards]head
+	var heads [eventlog.Shards]eventlog.Head
 	err := w.q.store.View(ctx, func(tx *kv.Txn) error {
 		var err error
 		if cps, err = w.keys.checkpoints.all(ctx, tx, len(w.lanes)); err != nil {
 			return err
 		}
-		heads, err = readHeads(ctx, tx, w.q.keys, w.s.Topic, len(w.lanes), allShards)
+		heads, err = eventlog.ReadHeads(ctx, tx, w.q.keys, w.s.Topic, len(w.lanes), eventlog.AllShards)
 		return err
 	})
 	if err != nil {
@@ -205,10 +205,10 @@ func (w *Worker) load(ctx context.Context) error {
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	per := len(w.lanes) / shards
+	per := len(w.lanes) / eventlog.Shards
 	for p := range w.lanes {
 		l := &w.lanes[p]
-		l.head = max(l.head, heads[p/per].last[p%per])
+		l.head = max(l.head, heads[p/per].Last[p%per])
 		if l.state == laneIdle && l.token == (token{}) {
 			l.done, l.saved = cps[p].floor, cps[p].floor
 		}
@@ -225,7 +225,7 @@ func (w *Worker) assigned(partition int) bool {
 	if r := w.s.Partitions; r != nil && (partition < r.From || partition >= r.To) {
 		return false
 	}
-	return w.s.fixed() || w.q.works(w.s.Topic, w.s.Group, partition)
+	return w.s.fixed() || w.q.cluster.OwnsPartition(w.s.Topic, w.s.Group, partition)
 }
 
 // reassigned has the fetcher look anew which partitions are this worker's.
@@ -239,7 +239,7 @@ func (w *Worker) reassigned() {
 // later does something under w.mu after a pause, unless the worker ends. w.mu is
 // held.
 func (w *Worker) later(do func()) {
-	time.AfterFunc(jitter(w.q.opts.MaxPoll), func() {
+	time.AfterFunc(access.Jitter(w.q.opts.MaxPoll), func() {
 		w.mu.Lock()
 		defer w.mu.Unlock()
 		do()
@@ -254,7 +254,7 @@ const leaderEvery = 100 * time.Millisecond
 func (w *Worker) watchLeader(ctx context.Context) {
 	for ctx.Err() == nil {
 		w.lead(w.s.Leader())
-		pause(ctx, leaderEvery)
+		access.Pause(ctx, leaderEvery)
 	}
 }
 
@@ -325,8 +325,8 @@ func (w *Worker) work(ctx context.Context) error {
 	w.keeper.progress.Broadcast()
 	free := w.handOver()
 	w.mu.Unlock()
-	if m := w.q.sharing(); free && m != nil {
-		m.soon() // others are told
+	if free {
+		w.q.cluster.Hurry() // others are told
 	}
 	// What handlers that end at the last moment have done can still be kept, for
 	// another DrainTimeout.
@@ -341,7 +341,7 @@ func (w *Worker) work(ctx context.Context) error {
 	w.mu.Lock()
 	err := w.err
 	w.mu.Unlock()
-	if err != nil && w.q.fatal(err) {
+	if err != nil && w.q.store.Fatal(err) {
 		return err
 	}
 	giving, cancel := context.WithTimeout(context.WithoutCancel(ctx), w.s.DrainTimeout)
@@ -401,7 +401,7 @@ func (w *Worker) giveBack(ctx context.Context) error {
 		}
 	}
 	w.mu.Unlock()
-	if err := w.q.insist(ctx, "giving back partitions", func() error { return w.keeper.write(ctx, changes) }); err != nil {
+	if err := w.q.store.RetryUntilDone(ctx, "giving back partitions", func() error { return w.keeper.write(ctx, changes) }); err != nil {
 		return fmt.Errorf("queue: giving back the partitions of group %q of topic %q, %d with progress: %w", w.s.Group, w.s.Topic, unsaved, err)
 	}
 	return nil
@@ -423,13 +423,13 @@ func (w *Worker) failLocked(err error) {
 	}
 }
 
-// raise tells the worker of partitions that have grown.
-func (w *Worker) raise(ends []partitionEnd) {
+// logGrew tells the worker of partitions that have grown.
+func (w *Worker) logGrew(ends []eventlog.End) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for _, e := range ends {
-		l := &w.lanes[e.partition]
-		l.head = max(l.head, e.last)
+		l := &w.lanes[e.Partition]
+		l.head = max(l.head, e.Last)
 		if l.state == laneIdle {
 			w.rest(l)
 		}

@@ -6,6 +6,8 @@ import (
 	"testing/synctest"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/tito-db/tito-go/queue/internal/eventlog"
 )
 
 // The fetcher leaves a little room unused while lanes are ready. It uses it when
@@ -51,7 +53,7 @@ func TestSuspectKeepsNoExecutor(t *testing.T) {
 		b.fresh()
 		w := b.worker(b.q, Subscription{Handler: func(context.Context, *Event) error { return nil }})
 		b.publish("k", "1")
-		b.move(b.sequencer(), allShards)
+		b.move(b.sequencer(), eventlog.AllShards)
 		j := b.take(w)
 		p := j.parts[0]
 		p.lane.trial = suspect
