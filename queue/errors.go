@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"github.com/tito-db/tito-go/queue/internal/access"
+	"github.com/tito-db/tito-go/queue/internal/group"
 )
 
 // Errors of this package, found with errors.Is. Those of the store pass
@@ -48,7 +49,7 @@ var (
 	ErrHandlerExited = errors.New("queue: handler ended its goroutine")
 
 	// ErrDied: the process that handled the event died. A dead letter records it.
-	ErrDied = errors.New("queue: process died while handling the event")
+	ErrDied = group.ErrDied // immutable
 )
 
 // PanicError is what a handler's panic becomes. It counts as a failed attempt.

@@ -8,6 +8,7 @@ import (
 	"github.com/tito-db/tito-go/kv"
 	"github.com/tito-db/tito-go/queue/internal/cluster"
 	"github.com/tito-db/tito-go/queue/internal/eventlog"
+	"github.com/tito-db/tito-go/queue/internal/group"
 	"github.com/tito-db/tito-go/queue/internal/keyhash"
 )
 
@@ -36,14 +37,13 @@ type Term struct {
 }
 
 // Terms reads the checkpoints of a group.
-func (q *Queue) Terms(ctx context.Context, tx *kv.Txn, topic, group string, partitions int) ([]Term, error) {
-	cps := checkpoints{prefix: q.checkpointPrefix(group, topic)}
-	all, err := cps.all(ctx, tx, partitions)
+func (q *Queue) Terms(ctx context.Context, tx *kv.Txn, topic, name string, partitions int) ([]Term, error) {
+	all, err := group.NewRows(q.opts.Prefix, topic, name, partitions, group.Origin{}).All(ctx, tx)
 	terms := make([]Term, len(all))
 	for p, cp := range all {
 		terms[p] = Term{
-			Owned: cp.owner != token{}, ByQueue: cp.owner.member() == q.id, Floor: cp.floor,
-			Crashes: int(cp.crashes), Attempts: int(cp.retry.attempts), Started: cp.trial == started || cp.trial == alone, Waits: cp.retry.err,
+			Owned: cp.Owner != group.Token{}, ByQueue: cp.Owner.Process() == q.id, Floor: cp.Floor,
+			Crashes: int(cp.Crashes), Attempts: int(cp.Retry.Attempts), Started: cp.Quarantine == group.Started || cp.Quarantine == group.Isolated, Waits: cp.Retry.Err,
 		}
 	}
 	return terms, err
@@ -73,7 +73,7 @@ func (q *Queue) ReadLog(ctx context.Context, tx *kv.Txn, topic string, partition
 		if err != nil {
 			return l, err
 		}
-		ev, err := parseEventRow(topic, 0, 0, bytes.Clone(pair.Value))
+		ev, err := readEvent(topic, 0, 0, bytes.Clone(pair.Value))
 		if err != nil {
 			return l, err
 		}
@@ -88,7 +88,7 @@ func (q *Queue) ReadLog(ctx context.Context, tx *kv.Txn, topic string, partition
 		if err != nil {
 			return l, err
 		}
-		ev, err := parseEventRow(topic, p, seq, bytes.Clone(pair.Value))
+		ev, err := readEvent(topic, p, seq, bytes.Clone(pair.Value))
 		if err != nil {
 			return l, err
 		}

@@ -8,6 +8,7 @@ import (
 	"github.com/tito-db/tito-go/internal/layout"
 	"github.com/tito-db/tito-go/kv"
 	"github.com/tito-db/tito-go/queue/internal/eventlog"
+	"github.com/tito-db/tito-go/queue/internal/group"
 )
 
 // PartitionState is what a store holds of a partition and a group there.
@@ -21,7 +22,7 @@ type PartitionState struct {
 
 // Partitions reads everything that is stored of a topic. Its error tells of
 // positions that are not dense, or rows that contradict one another.
-func (q *Queue) Partitions(ctx context.Context, topic, group string) (all []PartitionState, inbox int, err error) {
+func (q *Queue) Partitions(ctx context.Context, topic, name string) (all []PartitionState, inbox int, err error) {
 	err = q.store.View(ctx, func(tx *kv.Txn) error {
 		n, err := eventlog.ReadTopic(ctx, tx, q.keys, topic)
 		if err != nil || n == 0 {
@@ -32,17 +33,16 @@ func (q *Queue) Partitions(ctx context.Context, topic, group string) (all []Part
 		if err != nil {
 			return err
 		}
-		begin, _, err := readGroup(ctx, tx, q, topic, group, n)
+		origin, _, err := group.ReadOrigin(ctx, tx, q.opts.Prefix, topic, name, n)
 		if err != nil {
 			return err
 		}
-		cps := checkpoints{prefix: q.checkpointPrefix(group, topic), start: begin}
-		stored, err := cps.all(ctx, tx, n)
+		stored, err := group.NewRows(q.opts.Prefix, topic, name, n, origin).All(ctx, tx)
 		if err != nil {
 			return err
 		}
 		for p := range all {
-			all[p] = PartitionState{Head: heads[p*eventlog.Shards/n].Last[p%(n/eventlog.Shards)], Floor: stored[p].floor, Owned: stored[p].owner != token{}, Attempts: int(stored[p].retry.attempts)}
+			all[p] = PartitionState{Head: heads[p*eventlog.Shards/n].Last[p%(n/eventlog.Shards)], Floor: stored[p].Floor, Owned: stored[p].Owner != group.Token{}, Attempts: int(stored[p].Retry.Attempts)}
 		}
 		prefix := q.keys.Events(topic)
 		for pair, err := range tx.Scan(ctx, layout.PrefixRange(prefix), nil) {
@@ -54,7 +54,7 @@ func (q *Queue) Partitions(ctx context.Context, topic, group string) (all []Part
 			if err != nil {
 				return err
 			}
-			ev, err := parseEventRow(topic, p, seq, bytes.Clone(pair.Value))
+			ev, err := readEvent(topic, p, seq, bytes.Clone(pair.Value))
 			if err != nil {
 				return err
 			}
@@ -79,13 +79,19 @@ func (q *Queue) Partitions(ctx context.Context, topic, group string) (all []Part
 }
 
 // GroupExists tells whether a group was made.
-func (q *Queue) GroupExists(ctx context.Context, topic, group string) (exists bool, err error) {
+func (q *Queue) GroupExists(ctx context.Context, topic, name string) (exists bool, err error) {
 	err = q.store.View(ctx, func(tx *kv.Txn) error {
 		n, err := eventlog.ReadTopic(ctx, tx, q.keys, topic)
 		if err == nil && n > 0 {
-			_, exists, err = readGroup(ctx, tx, q, topic, group, n)
+			_, exists, err = group.ReadOrigin(ctx, tx, q.opts.Prefix, topic, name, n)
 		}
 		return err
 	})
 	return exists, err
+}
+
+func readEvent(topic string, partition int, seq uint64, row []byte) (*Event, error) {
+	parsed, err := eventlog.ParseEvent(topic, partition, seq, row)
+	ev := newEvent(topic, partition, &parsed, 0)
+	return &ev, err
 }

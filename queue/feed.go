@@ -70,7 +70,7 @@ func (f *feed) logGrew(ends []eventlog.End) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	for _, w := range f.workers {
-		w.logGrew(ends)
+		w.sched.LogGrew(ends)
 	}
 }
 
@@ -82,6 +82,6 @@ func (f *feed) failed(err error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	for _, w := range f.workers {
-		w.fail(err)
+		w.sched.Fail(err)
 	}
 }

@@ -19,6 +19,7 @@ import (
 	"github.com/tito-db/tito-go/kv"
 	"github.com/tito-db/tito-go/queue/internal/cluster"
 	"github.com/tito-db/tito-go/queue/internal/eventlog"
+	"github.com/tito-db/tito-go/queue/internal/group"
 	"github.com/tito-db/tito-go/queue/internal/keyhash"
 )
 
@@ -36,7 +37,7 @@ type goldenRow struct {
 
 var (
 	goldenMember = cluster.ID{0xA0, 1, 2, 3, 4, 5, 6, 7}
-	goldenToken  = token{0xA0, 1, 2, 3, 4, 5, 6, 7, 0xB0, 9, 10, 11, 12, 13, 14, 15}
+	goldenToken  = group.Token{0xA0, 1, 2, 3, 4, 5, 6, 7, 0xB0, 9, 10, 11, 12, 13, 14, 15}
 	goldenTime   = time.UnixMilli(946684800123) // 2000-01-01T00:00:00.123Z
 )
 
@@ -44,18 +45,15 @@ const goldenVersion = kv.Version(946684800123<<18 | 5)
 
 func goldenRows() []goldenRow {
 	keys := eventlog.Keys{Prefix: []byte("app/")}
-	q := &Queue{opts: Options{Prefix: keys.Prefix}}
 	m := Message{Topic: "user", Key: "k", Headers: map[string]string{"trace": "t1", "a": ""}, Payload: []byte("hello")}
 	hash := keyhash.Of(m.Key)
 	partition := eventlog.PartitionOf(hash, 1024)
 	inbox := m.row().AppendRow(nil, hash)
 	log := bytes.Clone(inbox)
 	binary.BigEndian.PutUint64(log, uint64(goldenVersion))
-	event := &Event{Topic: "user", Partition: partition, Seq: 7, Key: "k", Headers: m.Headers, Payload: m.Payload, Version: goldenVersion, row: log}
-	dead := *event
-	dead.Attempt = 5
-	full := checkpoint{owner: goldenToken, floor: 300, crashes: 2, trial: started,
-		retry: retryState{attempts: 3, due: goldenTime, wait: 1500 * time.Millisecond, err: "oops"}}
+	event := eventlog.Event{Seq: 7, Key: "k", Headers: m.Headers, Payload: m.Payload, Version: goldenVersion, Row: log}
+	full := group.Checkpoint{Owner: goldenToken, Floor: 300, Crashes: 2, Quarantine: group.Started,
+		Retry: group.Retry{Attempts: 3, Due: goldenTime, Wait: 1500 * time.Millisecond, Err: "oops"}}
 	h := eventlog.Head{Last: make([]uint64, 1024/eventlog.Shards), Hint: eventlog.InboxPos{Version: goldenVersion, Nonce: 0xA001020304050607, Count: 9}}
 	h.Last[46] = 300
 	return []goldenRow{
@@ -63,17 +61,17 @@ func goldenRows() []goldenRow {
 		{"inbox", h.Hint.Append(append(keys.Inbox("user"), byte(eventlog.ShardOf(hash)))), inbox, nil, nil},
 		{"head", keys.Head("user", eventlog.ShardOf(hash)), h.Append(nil), func(v []byte) (any, error) { return eventlog.ParseHead(v, 1024/eventlog.Shards) }, h},
 		{"event", eventlog.AppendPosition(keys.Events("user"), partition, 7), log,
-			func(v []byte) (any, error) { return parseEventRow("user", partition, 7, v) }, event},
-		{"group from oldest", q.groupKey("user", "mailer"), (&start{}).appendAt(nil, goldenTime),
-			func(v []byte) (any, error) { return parseGroup(v, 16) }, start{}},
-		{"group from newest", q.groupKey("user", "mailer"), (&start{floors: []uint64{0, 1, 300, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 7}}).appendAt(nil, goldenTime),
-			func(v []byte) (any, error) { return parseGroup(v, 16) }, start{floors: []uint64{0, 1, 300, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 7}}},
-		{"checkpoint", eventlog.AppendPartition(q.checkpointPrefix("mailer", "user"), partition), full.append(nil),
-			func(v []byte) (any, error) { return parseCheckpoint(v) }, full},
-		{"checkpoint given back", eventlog.AppendPartition(q.checkpointPrefix("mailer", "user"), partition), (&checkpoint{floor: 1}).append(nil),
-			func(v []byte) (any, error) { return parseCheckpoint(v) }, checkpoint{floor: 1}},
-		{"dead letter", eventlog.AppendPosition(q.deadPrefix("mailer", "user"), partition, 7), appendDead(nil, 5, goldenTime, "oops", log),
-			func(v []byte) (any, error) { return parseDead("user", partition, 7, v) }, &DeadLetter{Event: &dead, Reason: "oops", At: goldenTime}},
+			func(v []byte) (any, error) { return eventlog.ParseEvent("user", partition, 7, v) }, event},
+		{"group from oldest", group.Key(keys.Prefix, "user", "mailer"), (&group.Origin{}).Append(nil, goldenTime),
+			func(v []byte) (any, error) { return group.ParseOrigin(v, 16) }, group.Origin{}},
+		{"group from newest", group.Key(keys.Prefix, "user", "mailer"), (&group.Origin{Floors: []uint64{0, 1, 300, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 7}}).Append(nil, goldenTime),
+			func(v []byte) (any, error) { return group.ParseOrigin(v, 16) }, group.Origin{Floors: []uint64{0, 1, 300, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 7}}},
+		{"checkpoint", eventlog.AppendPartition(group.CheckpointPrefix(keys.Prefix, "user", "mailer"), partition), full.Append(nil),
+			func(v []byte) (any, error) { return group.ParseCheckpoint(v) }, full},
+		{"checkpoint given back", eventlog.AppendPartition(group.CheckpointPrefix(keys.Prefix, "user", "mailer"), partition), (&group.Checkpoint{Floor: 1}).Append(nil),
+			func(v []byte) (any, error) { return group.ParseCheckpoint(v) }, group.Checkpoint{Floor: 1}},
+		{"dead letter", eventlog.AppendPosition(group.DeadPrefix(keys.Prefix, "user", "mailer"), partition, 7), group.AppendDead(nil, 5, goldenTime, "oops", log),
+			func(v []byte) (any, error) { return group.ParseDead("user", partition, 7, v) }, group.Dead{Event: event, Attempts: 5, Reason: "oops", At: goldenTime}},
 		{"member", cluster.Key(keys.Prefix, goldenMember), cluster.AppendMember(nil, 300, []cluster.Subject{{Topic: "user", Group: "mailer"}, {Topic: "user"}}),
 			func(v []byte) (any, error) { return cluster.ParseMember(v) }, []cluster.Subject{{Topic: "user", Group: "mailer"}, {Topic: "user"}}},
 		{"unique", keys.Unique("user", "id\x00"), eventlog.AppendUnique(nil, goldenTime), func(v []byte) (any, error) { return eventlog.ParseUnique(v) }, goldenTime},
@@ -283,7 +281,7 @@ func FuzzParseHead(f *testing.F) {
 }
 
 func FuzzParseGroup(f *testing.F) {
-	fuzzRow(f, "group", func(v any) []byte { s := v.(start); return s.appendAt(nil, goldenTime) })
+	fuzzRow(f, "group", func(v any) []byte { s := v.(group.Origin); return s.Append(nil, goldenTime) })
 }
 
 func FuzzParseMember(f *testing.F) {
@@ -295,17 +293,17 @@ func FuzzParseUnique(f *testing.F) {
 }
 
 func FuzzParseCheckpoint(f *testing.F) {
-	fuzzRow(f, "checkpoint", func(v any) []byte { c := v.(checkpoint); return c.append(nil) })
+	fuzzRow(f, "checkpoint", func(v any) []byte { c := v.(group.Checkpoint); return c.Append(nil) })
 }
 
 func FuzzParseEvent(f *testing.F) {
-	fuzzRow(f, "event", func(v any) []byte { return v.(*Event).row })
+	fuzzRow(f, "event", func(v any) []byte { return v.(eventlog.Event).Row })
 }
 
 func FuzzParseDead(f *testing.F) {
 	fuzzRow(f, "dead", func(v any) []byte {
-		d := v.(*DeadLetter)
-		return appendDead(nil, uint32(d.Event.Attempt), d.At, d.Reason, d.Event.row)
+		d := v.(group.Dead)
+		return group.AppendDead(nil, d.Attempts, d.At, d.Reason, d.Event.Row)
 	})
 }
 
@@ -318,23 +316,11 @@ func FuzzMessage(f *testing.F) {
 		row := m.row().AppendRow(nil, keyhash.Of(key))
 		require.Equal(t, keyhash.Of(key), binary.BigEndian.Uint64(row))
 		binary.BigEndian.PutUint64(row, version)
-		ev, err := parseEventRow("topic", 3, 4, row)
+		ev, err := eventlog.ParseEvent("topic", 3, 4, row)
 		require.NoError(t, err)
 		require.Equal(t, m.Key, ev.Key)
 		require.Equal(t, m.Headers, ev.Headers)
 		require.True(t, bytes.Equal(m.Payload, ev.Payload))
 		require.Equal(t, kv.Version(version), ev.Version)
 	})
-}
-
-// A clock that was set wrong, or is now, does not stop a partition for longer
-// than was decided when its event failed.
-func TestRetryClockJumps(t *testing.T) {
-	r := retryState{due: goldenTime, wait: 10 * time.Second}
-	require.Equal(t, 10*time.Second, r.remaining(goldenTime.Add(-10*time.Second)))
-	require.Equal(t, 3*time.Second, r.remaining(goldenTime.Add(-3*time.Second)))
-	require.Zero(t, r.remaining(goldenTime))
-	require.Zero(t, r.remaining(goldenTime.Add(time.Hour)), "the clock went ahead")
-	require.Equal(t, 10*time.Second, r.remaining(goldenTime.Add(-1000*time.Hour)), "the clock was set back")
-	require.Zero(t, (&retryState{wait: time.Hour}).remaining(goldenTime), "no pause was decided")
 }

@@ -48,7 +48,7 @@ func lag(t testing.TB, e *engine, topic, group string) uint64 {
 	require.NoError(t, err)
 	var stats queue.Stats
 	require.NoError(t, e.store.View(t.Context(), func(tx *kv.Txn) (err error) {
-		stats, err = q.Stats(t.Context(), tx, topic, group)
+		stats, err = q.Group(topic, group).Stats(t.Context(), tx)
 		return err
 	}))
 	return stats.Lag()
@@ -319,7 +319,7 @@ func TestInvariant9Drain(t *testing.T) {
 			publish(b, b.store, b.q, m...)
 		}
 		// A worker that does nothing moves everything to the log.
-		stop := b.run(queue.Subscription{Group: "other", Partitions: &queue.Range{From: 0, To: 1}, Handler: func(context.Context, *queue.Event) error { return nil }})
+		stop := b.run(queue.Subscription{Group: "other", Partitions: &queue.PartitionRange{From: 0, To: 1}, Handler: func(context.Context, *queue.Event) error { return nil }})
 		b.pass(time.Second)
 		require.NoError(b, stop())
 		require.EqualValues(b, batch*batches, b.stats().Events)

@@ -66,12 +66,7 @@ type Event struct {
 	// group, from 1. A run that ended in Snooze, and one as part of a batch
 	// that failed, does not count; one whose process died may not.
 	Attempt int
-
-	row []byte // in the log; Payload is part of it
 }
-
-// size is about what the event takes in memory.
-func (e *Event) size() int { return len(e.row) + 256 }
 
 // Published returns the time of Version, by the store's clock, with millisecond
 // precision: when the publishing transaction began on TiKV, and on the embedded
@@ -121,10 +116,10 @@ func (m *Message) row() *eventlog.Message {
 	return &eventlog.Message{Topic: m.Topic, Key: m.Key, Headers: m.Headers, Payload: m.Payload}
 }
 
-func parseEventRow(topic string, partition int, seq uint64, row []byte) (*Event, error) {
-	ev, err := eventlog.ParseEvent(topic, partition, seq, row)
-	if err != nil {
-		return nil, err
+// newEvent makes what a handler gets of an event in the log.
+func newEvent(topic string, partition int, ev *eventlog.Event, attempt int) Event {
+	return Event{
+		Topic: topic, Partition: partition, Seq: ev.Seq, Key: ev.Key, Headers: ev.Headers, Payload: ev.Payload,
+		Version: ev.Version, Attempt: attempt,
 	}
-	return &Event{Topic: topic, Partition: partition, Seq: seq, Key: ev.Key, Headers: ev.Headers, Payload: ev.Payload, Version: ev.Version, row: row}, nil
 }

@@ -62,8 +62,8 @@ type verdict struct {
 	wait     time.Duration
 }
 
-// judge decides about an event that has failed so many times before.
-func (s *Subscription) judge(err error, attempts uint32) verdict {
+// classify decides about an event that has failed so many times before.
+func (s *Subscription) classify(err error, attempts uint32) verdict {
 	var o *outcome
 	var panicked *PanicError // with whatever value, it counts
 	if !errors.As(err, &panicked) && errors.As(err, &o) {

@@ -68,7 +68,7 @@ type Queue struct {
 	inbox   *eventlog.Inbox
 	cluster *cluster.Cluster
 
-	alone chan struct{} // has room for one: the suspect that is with a handler; see trial
+	quarantine chan struct{} // has room for one: the suspect that is with a handler
 
 	mu      sync.Mutex
 	feeds   map[string]*feed // of the topics that workers of this Queue run on
@@ -105,7 +105,7 @@ func Open(store *kv.Store, o *Options) (*Queue, error) {
 	q := &Queue{
 		store: &access.Store{Store: store, Log: opts.Logger, MinPoll: opts.MinPoll, MaxPoll: opts.MaxPoll},
 		opts:  opts, keys: eventlog.Keys{Prefix: opts.Prefix}, log: opts.Logger,
-		feeds: map[string]*feed{}, alone: make(chan struct{}, 1),
+		feeds: map[string]*feed{}, quarantine: make(chan struct{}, 1),
 	}
 	if _, err := rand.Read(q.id[:]); err != nil {
 		return nil, fmt.Errorf("queue: no randomness: %w", err)
@@ -254,6 +254,6 @@ func (q *Queue) reassigned() {
 	workers := slices.Clone(q.claimed)
 	q.mu.Unlock()
 	for _, w := range workers {
-		w.reassigned()
+		w.sched.Reassign()
 	}
 }

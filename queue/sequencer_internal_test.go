@@ -13,15 +13,16 @@ import (
 
 	"github.com/tito-db/tito-go/kv"
 	"github.com/tito-db/tito-go/queue/internal/eventlog"
+	"github.com/tito-db/tito-go/queue/internal/hooked"
 	"github.com/tito-db/tito-go/queue/internal/keyhash"
 )
 
-// bench is what tests of the sequencer and of the keeper work with: a store, and
+// bench is what tests of the sequencer and of deliveries work with: a store, and
 // the parts of a queue that they call themselves, on one goroutine.
 type bench struct {
 	testing.TB
 	store *kv.Store
-	h     *hooks
+	h     *hooked.Driver
 	q     *Queue
 	n     int // topics so far
 	topic string
@@ -30,10 +31,30 @@ type bench struct {
 const benchPartitions = 16
 
 func newBench(t testing.TB, open OpenStore) *bench {
-	b := &bench{TB: t}
-	b.store, b.h = hooked(t, open)
+	b := &bench{TB: t, h: &hooked.Driver{}}
+	b.store = open(t, &kv.Options{Wrap: b.h.Wrap})
+	b.h.Reset(nil)
 	b.q = b.queue()
 	return b
+}
+
+// everywhere runs body with n = 0, 1, 2 and so on, for it to do something before
+// the n-th driver call of a program, until n is not below the number of calls that
+// body returns; then it has been done after all of them. Where each commit waits
+// for a disk or a network it takes every third call only.
+func (b *bench) everywhere(body func(n int) (calls int)) {
+	b.Helper()
+	stride := 1
+	if !b.store.Info().NoSync {
+		stride = 3
+	}
+	n := 0
+	for ; ; n += stride {
+		if calls := body(n); n >= calls {
+			break
+		}
+	}
+	require.Greater(b, n, 2, "the program makes too few calls for this to prove something")
 }
 
 func (b *bench) queue() *Queue {
@@ -46,7 +67,7 @@ func (b *bench) queue() *Queue {
 func (b *bench) fresh() {
 	b.n++
 	b.topic = fmt.Sprint("topic", b.n)
-	b.h.reset(nil)
+	b.h.Reset(nil)
 	_, err := eventlog.EnsureTopic(b.Context(), b.q.store, b.q.keys, b.topic, benchPartitions)
 	require.NoError(b, err)
 }
@@ -131,10 +152,10 @@ func TestInvariant2SlowPublisher(t *testing.T) {
 			b.move(s, eventlog.AllShards)
 			slow := b.begin("k", "slow")
 			b.publish("k", "fast1", "fast2")
-			b.h.reset(map[int]func(){n: func() { b.commit(slow) }})
+			b.h.Reset(map[int]func(){n: func() { b.commit(slow) }})
 			b.move(s, eventlog.AllShards)
-			calls := b.h.calls
-			b.h.reset(nil)
+			calls := b.h.Calls
+			b.h.Reset(nil)
 			if n >= calls {
 				b.commit(slow)
 			}
@@ -159,10 +180,10 @@ func TestInvariant2SlowPublisherEmptyInbox(t *testing.T) {
 			b.move(s, eventlog.AllShards)
 			slow := b.begin("k", "slow")
 			require.NoError(t, b.store.Update(t.Context(), func(tx *kv.Txn) error { return tx.Set([]byte("other"), []byte("x")) }))
-			b.h.reset(map[int]func(){n: func() { b.commit(slow) }})
+			b.h.Reset(map[int]func(){n: func() { b.commit(slow) }})
 			b.move(s, eventlog.AllShards)
-			calls := b.h.calls
-			b.h.reset(nil)
+			calls := b.h.Calls
+			b.h.Reset(nil)
 			if n >= calls {
 				b.commit(slow)
 			}
@@ -204,11 +225,11 @@ func TestInvariant3ConflictOrder(t *testing.T) {
 				if m == 0 {
 					at = map[int]func(){n: both}
 				}
-				b.h.reset(at)
+				b.h.Reset(at)
 				b.move(s, eventlog.AllShards)
-				calls := b.h.calls
-				b.h.reset(nil)
-				b.h.reset(nil)
+				calls := b.h.Calls
+				b.h.Reset(nil)
+				b.h.Reset(nil)
 				switch {
 				case n >= calls:
 					both()
@@ -238,13 +259,13 @@ func TestInvariant2TwoSequencers(t *testing.T) {
 			b.move(two, eventlog.AllShards)
 			b.publish("k", "3", "4")
 			slow := b.begin("k", "slow")
-			b.h.reset(map[int]func(){n: func() {
+			b.h.Reset(map[int]func(){n: func() {
 				b.publish("k", "5")
 				b.move(two, eventlog.AllShards)
 			}})
 			b.move(one, eventlog.AllShards)
-			calls := b.h.calls
-			b.h.reset(nil)
+			calls := b.h.Calls
+			b.h.Reset(nil)
 			b.commit(slow)
 			b.publish("k", "6")
 			b.move(one, eventlog.AllShards)
@@ -341,7 +362,7 @@ func TestSequencerLargeRows(t *testing.T) {
 
 // Heads have room in a pass too, however many partitions there are.
 func TestSequencerLargeHeads(t *testing.T) {
-	b := &bench{TB: t, h: &hooks{}, topic: "topic"}
+	b := &bench{TB: t, h: &hooked.Driver{}, topic: "topic"}
 	b.store = MemoryStore(t, &kv.Options{MaxTxnSize: 64 << 10})
 	b.q = b.queue()
 	s := eventlog.NewSequencer(b.q.store, b.q.keys, b.topic, eventlog.MaxPartitions)
@@ -408,7 +429,7 @@ func TestSequencerRowsBelowHint(t *testing.T) {
 func TestInvariant9HintAdvances(t *testing.T) {
 	Stores(t, func(t *testing.T, open OpenStore) {
 		store, seen := seekStore(t, open)
-		b := &bench{TB: t, store: store, h: &hooks{}}
+		b := &bench{TB: t, store: store, h: &hooked.Driver{}}
 		b.q = b.queue()
 		b.fresh()
 		s := b.sequencer()
@@ -480,21 +501,21 @@ func TestInvariant2LateCommit(t *testing.T) {
 			b.fresh()
 			s := b.sequencer()
 			b.publish("k", "1", "2")
-			b.h.postpone = true
+			b.h.Postpone = true
 			_, err := s.Move(t.Context(), eventlog.AllShards, false)
 			require.ErrorIs(t, err, kv.ErrCommitUnknown)
 			b.publish("k", "3")
 			var landed error
-			b.h.reset(map[int]func(){n: func() { landed = b.h.land(t.Context()) }})
+			b.h.Reset(map[int]func(){n: func() { landed = b.h.Land(t.Context()) }})
 			b.move(s, eventlog.AllShards)
-			calls := b.h.calls
-			b.h.reset(nil)
+			calls := b.h.Calls
+			b.h.Reset(nil)
 			if n >= calls {
-				landed = b.h.land(t.Context())
+				landed = b.h.Land(t.Context())
 				require.ErrorIs(t, landed, kv.ErrConflict)
 			}
 			require.True(t, landed == nil || errors.Is(landed, kv.ErrConflict))
-			b.h.reset(nil)
+			b.h.Reset(nil)
 			b.move(s, eventlog.AllShards)
 			require.Equal(t, []string{"1", "2", "3"}, b.log("k"))
 			b.finish()

@@ -28,6 +28,19 @@ const (
 	maxMaxAttempts = 1 << 30
 )
 
+// Start says where a group begins that does not exist yet.
+type Start uint8
+
+const (
+	// FromOldest begins with the oldest event in the log, so that a new group
+	// gets everything. The default.
+	FromOldest Start = iota
+
+	// FromNewest begins with what is published after the group was made. What
+	// was published shortly before may be among it.
+	FromNewest
+)
+
 // Subscription says what a worker does: which topic it reads, as which group,
 // and with which handler. Exactly one of the four handlers is set.
 //
@@ -113,7 +126,7 @@ type Subscription struct {
 	// Partitions restricts the worker to a fixed range of partitions. Without
 	// it, and without Leader, the processes that run workers of the group share
 	// all partitions, and one that stops or dies is replaced by the others.
-	Partitions *Range
+	Partitions *PartitionRange
 
 	// Leader, if set, is asked often, and the worker starts nothing while it
 	// returns false. It is for programs that elect one process themselves. Two
@@ -121,8 +134,8 @@ type Subscription struct {
 	Leader func() bool
 }
 
-// Range is a half-open range of partitions.
-type Range struct {
+// PartitionRange is a half-open range of partitions.
+type PartitionRange struct {
 	From, To int
 }
 
