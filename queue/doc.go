@@ -71,10 +71,11 @@
 //
 // # Invariants
 //
-// Tests whose names begin with TestInvariant prove each of these, on every driver,
-// with something else done before each driver call of what they prove. TestSweep
-// breaks each driver call of a topic's life, TestModel runs random programs, TestKill
-// kills processes: all three check 1 to 6, TestSweep and TestChaos also 7.
+// Tests whose names begin with TestInvariant prove each of these, most of them on
+// every driver, with something else done before each driver call. TestSweep breaks
+// each driver call of a topic's life, TestModel runs random programs, TestChaos runs
+// processes that stall and die, and TestKill kills real ones; what all of them leave
+// behind has to fit, too.
 //
 //  1. An event exists if and only if its transaction committed
 //     (TestInvariant1ExistsIfCommitted).
