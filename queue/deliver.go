@@ -13,7 +13,8 @@ import (
 	"github.com/tito-db/tito-go/queue/internal/group"
 )
 
-// maxTurn is how long an executor stays with one partition while others wait.
+// maxTurn is how long an executor stays with one partition while other partitions
+// wait.
 const maxTurn = 10 * time.Millisecond
 
 // job is the work of an executor on partitions that it holds.
@@ -155,7 +156,7 @@ func (j *job) runBatch(parts []group.Part) {
 
 // halve splits the events that are left in parts in two. A part that is in both
 // halves has its later events in the second, which runs them only if the earlier
-// ones are done: see rest and runBatch.
+// events are done: see group.Part.Left and runBatch.
 func halve(parts []group.Part, total int) (first, second []group.Part) {
 	room := total / 2
 	for i, p := range parts {
@@ -215,8 +216,8 @@ func (j *job) bury(p group.Part, ev *eventlog.Event, attempts uint32, err error)
 	w.sched.Finish(p.Partition, ev.Seq)
 }
 
-// broken ends the job for parts whose events could not be handed out, through no
-// fault of theirs.
+// broken ends the job for parts whose events did not get to the handler, or did not
+// get committed, through no fault of the events.
 func (j *job) broken(result delivery, err error, parts ...group.Part) {
 	for _, p := range parts {
 		p.Halted = true
@@ -272,15 +273,15 @@ var (
 	errPanicked = errors.New("queue: handler panicked")
 )
 
-// errDone: the checkpoints say that the events are done, by a commit that had
-// ended unknown.
+// errDone says that the events are done, by a commit that had ended unknown: the
+// checkpoints tell.
 var errDone = errors.New("queue: events are done")
 
 // deliverTx runs a transactional handler: in one transaction it checks that the
 // partitions are still this worker's and stand where it thinks, runs the handler,
-// and writes the new checkpoints. Of all who try that for an event, another
-// process, or an earlier commit that ended unknown and lands late, exactly one
-// commits, since all write the same checkpoint.
+// and writes the new checkpoints. Another process may try that for the same event,
+// and an earlier commit that ended unknown may land late. Exactly one of all these
+// transactions commits, because all write the same checkpoint.
 func (j *job) deliverTx(parts []group.Part) (delivery, error) {
 	w := j.w
 	partitions := make([]int, len(parts))
@@ -404,9 +405,9 @@ func (j *job) check(tx *kv.Txn, parts []group.Part, partitions []int) error {
 	return nil
 }
 
-// eventsOf makes what a handler gets: copies, for it may do with them as it likes,
-// and what is done next depends on the worker's own. The first event of a partition
-// may have failed before.
+// eventsOf makes the events that a handler gets. They are copies: the handler may
+// change them, and the worker's own say what comes next. The first event of a
+// partition may have failed before.
 func (j *job) eventsOf(parts []group.Part) []*Event {
 	n := 0
 	for _, p := range parts {

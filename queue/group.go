@@ -24,8 +24,7 @@ func (q *Queue) Group(topic, group string) Group { return Group{q, topic, group}
 
 // Stats reads how far the group is with the topic; a group that does not exist has
 // done nothing. It reads the topic's 16 heads and the group's checkpoints, and
-// counts the keys of the inbox and of the dead letters, so it costs the more of
-// those there are.
+// counts the keys of the inbox and of the dead letters, so its cost grows with both.
 func (g Group) Stats(ctx context.Context, tx *kv.Txn) (Stats, error) {
 	s, err := g.stats(ctx, tx)
 	if err != nil {

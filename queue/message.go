@@ -32,18 +32,18 @@ type Message struct {
 	// most MaxKeySize bytes.
 	Key string
 
-	// Headers are for what is not the payload's: trace ids, content types.
-	// They share MaxHeaderSize.
+	// Headers are for what is about the payload: trace ids, content types. All names
+	// and values together have at most MaxHeaderSize bytes.
 	Headers map[string]string
 
 	// Payload of at most MaxPayloadSize bytes. It may be empty.
 	Payload []byte
 
-	// Unique, if not empty, makes Publish drop the message, without an error, if
-	// one with the same Topic and Unique was published within UniqueFor before
-	// (the earlier one's; default 24 h). It costs Publish one read for all
-	// messages of a call, and makes transactions with equal values conflict. At
-	// most MaxUniqueSize bytes.
+	// Unique, if not empty, makes Publish drop the message, without an error, while
+	// the queue remembers an earlier message with the same Topic and Unique. The
+	// queue remembers a message for the message's own UniqueFor (default 24 h).
+	// Unique costs Publish one read for all messages of a call, and makes
+	// transactions with equal values conflict. It has at most MaxUniqueSize bytes.
 	Unique    string
 	UniqueFor time.Duration
 }
@@ -62,9 +62,9 @@ type Event struct {
 	// Version is the read version of the transaction that published the event.
 	Version kv.Version
 
-	// Attempt counts how often the event was handed to a handler of the
-	// group, from 1. A run that ended in Snooze, and one as part of a batch
-	// that failed, does not count; one whose process died may not.
+	// Attempt counts how often a handler of the group got the event, from 1. A run
+	// that ended in Snooze does not count, nor does a run in a batch that failed; a
+	// run whose process died may not count.
 	Attempt int
 }
 

@@ -58,14 +58,15 @@ func (o *outcome) Unwrap() error { return o.err }
 // verdict is what becomes of an event whose handler has returned an error.
 type verdict struct {
 	dead     bool
-	attempts uint32 // failed ones, this one too if it counts
+	attempts uint32 // how many have failed, with this one if it counts
 	wait     time.Duration
 }
 
-// classify decides about an event that has failed so many times before.
+// classify decides what becomes of an event that has failed attempts times before,
+// and now with err.
 func (s *Subscription) classify(err error, attempts uint32) verdict {
 	var o *outcome
-	var panicked *PanicError // with whatever value, it counts
+	var panicked *PanicError // a panic counts, whatever its value wraps
 	if !errors.As(err, &panicked) && errors.As(err, &o) {
 		switch o.kind {
 		case snooze:
@@ -115,17 +116,17 @@ func (s *Subscription) call(ctx context.Context, fn func(ctx context.Context) er
 func panicked(value any) error {
 	err := &PanicError{Value: value, Stack: debug.Stack()}
 	if !sound(err) {
-		err.Value = fmt.Sprint(value) // which bears it
+		err.Value = fmt.Sprint(value) // fmt.Sprint recovers from a panicking method
 	}
 	return err
 }
 
-// sound tells whether an error can be looked at. Those of a nil pointer in an
-// error, the usual slip, panic; outside of the handler that would end the process.
+// sound tells whether an error's methods can be called. The usual slip, a nil pointer
+// in an error, makes them panic, which outside of the handler would end the process.
 func sound(err error) (ok bool) {
 	defer func() { ok = recover() == nil }()
 	var o *outcome
-	_ = errors.As(err, &o) // these look at all that it wraps
+	_ = errors.As(err, &o) // As and Is look at all that err wraps
 	_ = errors.Is(err, errDone)
 	_ = err.Error()
 	return true

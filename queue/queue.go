@@ -28,13 +28,14 @@ const (
 
 // Options of a Queue. The zero value means the defaults; nil works too.
 type Options struct {
-	// Prefix is put before every key, so that a store can be shared with
-	// others: no other's keys may begin with it and a 'q'. At most 256 bytes;
-	// default none. All processes of a queue have the same.
+	// Prefix comes before every key, so that the queue can share a store with
+	// others, whose keys may not begin with Prefix and a 'q'. It has at most 256
+	// bytes; default none. All processes of a queue have the same Prefix.
 	Prefix []byte
 
-	// Partitions of topics that do not exist yet: a multiple of 16, at most
-	// 16384. A topic keeps the number that it was first used with. Default 1024.
+	// Partitions is how many partitions a topic gets that does not exist yet: a
+	// multiple of 16, at most 16384. A topic keeps the number that it was first used
+	// with. Default 1024.
 	Partitions int
 
 	// MemberTTL is how long a process may show no sign of life before others
@@ -48,30 +49,30 @@ type Options struct {
 	// workers at once. Defaults 20 ms and 1 s.
 	MinPoll, MaxPoll time.Duration
 
-	// Logger is told of retries, dead letters and lost partitions, and of calls of
-	// the store that fail and are tried again: without it nobody learns why a
-	// worker stands still. Default none.
+	// Logger learns of retries, dead letters and lost partitions, and of calls of the
+	// store that fail and that the queue tries again. Without a Logger nobody learns
+	// why a worker stands still. Default none.
 	Logger *slog.Logger
 }
 
 // Queue publishes to the topics of a store and runs workers on them. A process has
-// one for a store and Prefix: two that work for one group on an embedded store
-// take each other for dead. It is
-// safe for any number of goroutines, and holds nothing that has to be closed:
-// what runs, runs in Worker.Run. The store remains the caller's.
+// one Queue for a store and Prefix: two Queues that work for one group on an embedded
+// store take each other for dead. A Queue is safe for any number of goroutines. It
+// needs no Close, because all that it runs ends with Worker.Run. The store remains
+// the caller's.
 type Queue struct {
 	store   *access.Store
 	opts    Options
 	keys    eventlog.Keys
 	log     *slog.Logger
-	id      cluster.ID // random; its inbox rows and its checkpoints carry it
+	id      cluster.ID // random; the Queue's inbox rows and checkpoints carry it
 	inbox   *eventlog.Inbox
 	cluster *cluster.Cluster
 
 	quarantine chan struct{} // has room for one: the suspect that is with a handler
 
 	mu      sync.Mutex
-	feeds   map[string]*feed // of the topics that workers of this Queue run on
+	feeds   map[string]*feed // by topic, while workers of this Queue run on it
 	claimed []*Worker        // the workers that run
 }
 
@@ -126,14 +127,15 @@ func orDefault[V comparable](v *V, def V) {
 
 // Publish puts messages into their topics as part of tx, which has to be a
 // transaction of the queue's store: the events exist if and only if it commits.
-// It reads nothing, adds no conflict to tx however hot a key is, and costs
-// nothing beyond the commit (but see Message.Unique); each message takes one row, of its size and about
-// 100 bytes. Messages that one transaction publishes through one Queue keep
-// their order, key by key; see Message.Key for those of several transactions.
+// Publish reads nothing, adds no conflict to tx however hot a key is, and costs
+// nothing beyond the commit (but see Message.Unique). Each message takes one row, of
+// the message's size and about 100 bytes. Messages that one transaction publishes
+// through one Queue keep their order, key by key; Message.Key says what holds for
+// messages of several transactions.
 //
-// If a message is refused, with ErrMessage or ErrPayloadTooLarge, none of the
-// call is written. An error of the store, kv.ErrTxnTooLarge for one, leaves tx
-// as kv says.
+// If Publish refuses a message, with ErrMessage or ErrPayloadTooLarge, it writes no
+// message of the call. An error of the store, such as kv.ErrTxnTooLarge, leaves tx as
+// kv says.
 func (q *Queue) Publish(ctx context.Context, tx *kv.Txn, messages ...Message) error {
 	if tx.Store() != q.store.Store {
 		return fmt.Errorf("%w: the transaction is another store's", ErrOptions)
@@ -201,7 +203,7 @@ func (q *Queue) known(ctx context.Context, tx *kv.Txn, messages []Message) ([]bo
 }
 
 // wakes says which shards of which topics have something new in their inbox.
-// Most transactions publish to one topic.
+// It is a list, because most transactions publish to one topic.
 type wakes []wake
 
 type wake struct {

@@ -61,22 +61,22 @@ type Subscription struct {
 
 	// Handler is called with each event. Delivery is at least once: after a
 	// crash, or when the partition goes to another process, the last events may
-	// come again, so its effects have to bear repetition.
+	// come again, so the handler's effects have to bear repetition.
 	Handler func(ctx context.Context, ev *Event) error
 
 	// TxHandler is called with each event and a transaction. What it writes and
 	// the group's progress commit together, so its effects on the store happen
 	// exactly once. On a conflict it runs again in a new transaction, as by
-	// kv.Store.Update, so it must have no effects but on tx. An error that wraps
+	// kv.Store.Update, so the handler must have no effects but on tx. An error that wraps
 	// kv.ErrUnavailable, on a store that processes share, is taken for the store's:
-	// the event comes again, and the attempt does not count. Nor does one whose
-	// transaction has become too old although the handler took less than half of
-	// Timeout.
+	// the event comes again, and the attempt does not count. An attempt whose
+	// transaction has become too old, although the handler took less than half of
+	// Timeout, does not count either.
 	TxHandler func(ctx context.Context, tx *kv.Txn, ev *Event) error
 
 	// BatchHandler is Handler for up to BatchSize events at once, of any
-	// partitions, those of one partition in order. If it fails, its events are
-	// handed out again singly, and only that counts as an attempt.
+	// partitions, with the events of each partition in order. If it fails, its events
+	// come again singly, and only that counts as an attempt.
 	BatchHandler func(ctx context.Context, events []*Event) error
 
 	// TxBatchHandler is TxHandler for up to BatchSize events at once; see
@@ -90,10 +90,10 @@ type Subscription struct {
 	// Concurrency is how many handlers run at the same time. Default 8.
 	Concurrency int
 
-	// MaxInFlight bounds the events that the worker holds in memory. Whatever it
-	// is, nothing is read while it holds 64 MiB of them; events are read 256 at a
-	// time, so that very large ones can make it more. Default: enough to keep all
-	// handlers busy.
+	// MaxInFlight bounds the events that the worker holds in memory. Whatever
+	// MaxInFlight is, the worker reads nothing while its events take 64 MiB. It reads
+	// 256 events at a time, so very large events can take more. Default: enough to
+	// keep all handlers busy.
 	MaxInFlight int
 
 	// MaxAttempts is how often an event may fail before it becomes a dead letter
@@ -104,16 +104,17 @@ type Subscription struct {
 	// MaxAttempts, instead of making it a dead letter.
 	Block bool
 
-	// MinBackoff and MaxBackoff bound the pause before an event comes again: it
-	// doubles with each attempt, and a random half of it varies. Defaults 1 s
+	// MinBackoff and MaxBackoff bound the pause before an event comes again: the
+	// pause doubles with each attempt, and a random half of it varies. Defaults 1 s
 	// and 5 min.
 	MinBackoff, MaxBackoff time.Duration
 
 	// Timeout ends the context of a handler, with ErrTimeout as its cause, and
-	// makes the attempt a failure whatever it returns then. Go cannot stop it, so
-	// the partition waits until it returns. That of transactional handlers is
-	// their transaction's lifetime too, and must be below the store's. Default
-	// 1 min; transactional ones two thirds of the store's lifetime.
+	// makes the attempt a failure whatever the handler returns then. Go cannot stop a
+	// handler, so the partition waits until it returns. For a transactional handler
+	// Timeout is also its transaction's lifetime, and must be below the store's.
+	// Default 1 min, but for a transactional handler at most two thirds of the store's
+	// lifetime.
 	Timeout time.Duration
 
 	// DrainTimeout is how long handlers may go on when Run's context has ended,

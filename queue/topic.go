@@ -27,7 +27,7 @@ type TopicStats struct {
 }
 
 // Stats reads how much the topic holds. It reads the topic's 16 heads and counts the
-// keys of the inbox, so it costs the more of those there are.
+// keys of the inbox, so its cost grows with the inbox.
 func (t Topic) Stats(ctx context.Context, tx *kv.Txn) (TopicStats, error) {
 	s, err := t.stats(ctx, tx)
 	if err != nil {

@@ -184,7 +184,7 @@ func (m *members) see(beat uint64, rows map[ID][]byte, began, ended time.Time) e
 	before := m.looked
 	m.seen, m.looked = beat, began
 	live := m.alive()
-	// Who has shown no sign of life for so long may have lost partitions.
+	// A process that has shown no sign of life for so long may have lost partitions.
 	missed := !before.IsZero() && time.Since(before) >= m.opts.TTL
 	changed := missed || !slices.EqualFunc(m.live, live, func(a, b livePeer) bool {
 		return a.id == b.id && slices.Equal(a.reads, b.reads)

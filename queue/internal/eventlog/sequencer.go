@@ -269,7 +269,7 @@ func (b *shardMove) run(ctx context.Context) error {
 	}
 	b.head.Hint = maxPos(b.hint, limit)
 	if b.below > 0 && !b.exhausted {
-		b.head.Hint = limit // back, for there can be more of them
+		b.head.Hint = limit // it goes back, because there can be more rows below it
 	}
 	if b.rows == 0 {
 		return nil

@@ -242,8 +242,8 @@ type Turn struct {
 	Wait   time.Duration // before the next event
 }
 
-// Part is a partition in a job, or in a piece of one, with some of its events. The
-// job may end with not all of them done.
+// Part is a partition in a job, or in a piece of a job, with some of its events. The
+// job may end before all events are done.
 type Part struct {
 	*Turn
 	Events []eventlog.Event

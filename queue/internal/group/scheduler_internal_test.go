@@ -10,7 +10,7 @@ import (
 	"github.com/tito-db/tito-go/queue/internal/eventlog"
 )
 
-// The fetcher leaves a little room unused while lanes are ready. It uses it when
+// The fetcher leaves a little room unused while partitions are ready. It uses it when
 // an executor has nothing else to do, though no event has ended meanwhile.
 func TestIdleExecutorGetsALittleRoom(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
