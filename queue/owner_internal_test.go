@@ -64,21 +64,6 @@ func (b *bench) stored(key string) group.Checkpoint {
 	return got[0]
 }
 
-// letters returns the group's dead letters.
-func (b *bench) letters(name string) (all []*DeadLetter) {
-	b.Helper()
-	require.NoError(b, b.store.View(b.Context(), func(tx *kv.Txn) error {
-		for letter, err := range b.q.Group(b.topic, name).DeadLetters(b.Context(), tx) {
-			if err != nil {
-				return err
-			}
-			all = append(all, letter)
-		}
-		return nil
-	}))
-	return all
-}
-
 // dump returns everything in the store.
 func (b *bench) dump() map[string]string {
 	b.Helper()
