@@ -39,7 +39,7 @@ var rules = []rule{ // immutable
 	{dir: "queue/internal/access", module: []string{"kv", "internal/rowenc"}},
 	{dir: "queue/internal/eventlog", module: []string{"kv", "internal/keyenc", "internal/layout", "internal/rowenc", "queue/internal/access", "queue/internal/keyhash"}},
 	{dir: "queue/internal/cluster", module: []string{"kv", "internal/keyenc", "internal/layout", "internal/rowenc", "queue/internal/access", "queue/internal/keyhash"}},
-	{dir: "queue/internal/group", module: []string{"kv", "internal/keyenc", "internal/layout", "internal/rowenc", "queue/internal/access", "queue/internal/cluster", "queue/internal/eventlog"}},
+	{dir: "queue/internal/group", module: []string{"kv", "internal/keyenc", "internal/layout", "internal/rowenc", "queue/internal/access", "queue/internal/cluster", "queue/internal/eventlog", "queue/internal/keyhash", "queue/internal/hooked"}},
 	{dir: "queue/internal/hooked", module: []string{"kv"}},
 	{dir: "queue/...", module: []string{"kv", "internal/keyenc", "internal/layout", "internal/rowenc", "queue/internal/..."}},
 	{dir: "tito/...", module: []string{"queue", "kv", "internal/keyenc", "internal/layout", "internal/rowenc", "tito/internal/..."}, vendors: []string{"github.com/google/uuid"}},
