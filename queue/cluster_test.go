@@ -209,7 +209,7 @@ func (c *cluster) publishTo(topic string, keys ...string) {
 
 func (c *cluster) stats(topic, group string) (s queue.Stats) {
 	require.NoError(c, c.store.View(c.Context(), func(tx *kv.Txn) (err error) {
-		s, err = c.q.Stats(c.Context(), tx, topic, group)
+		s, err = c.q.Group(topic, group).Stats(c.Context(), tx)
 		return err
 	}))
 	return s

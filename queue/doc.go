@@ -69,6 +69,42 @@
 // the store it has all partitions. [Subscription].Partitions and Leader are for
 // programs that decide this themselves.
 //
+// # Invariants
+//
+// Tests whose names begin with TestInvariant prove each of these, most of them on
+// every driver, with something else done before each driver call. TestSweep breaks
+// each driver call of a topic's life, TestModel runs random programs, TestChaos runs
+// processes that stall and die, and TestKill kills real ones; what all of them leave
+// behind has to fit, too.
+//
+//  1. An event exists if and only if its transaction committed
+//     (TestInvariant1ExistsIfCommitted).
+//  2. Every event that exists gets one position, and the positions of a partition
+//     are dense (TestInvariant2SlowPublisher, TestInvariant2SlowPublisherEmptyInbox,
+//     TestInvariant2TwoSequencers, TestInvariant2LateCommit,
+//     TestInvariant23Concurrent).
+//  3. The positions of two events with one key are in the order of their
+//     transactions, if those conflict or one began after the other was acknowledged
+//     (TestInvariant3ConflictOrder, TestInvariant23Concurrent).
+//  4. A group's floor says that every event up to it is done or dead, and the floor
+//     only rises (TestInvariant4FloorOnlyRises).
+//  5. A group gets each event at least once, until it is done or dead
+//     (TestInvariant5AtLeastOnce).
+//  6. What a transactional handler writes commits at most once for each event and
+//     group, whatever late commits land and paused processes still do
+//     (TestInvariant6ZombieTransaction, TestInvariant6LateCommit,
+//     TestInvariant6LateCommitOfZombie).
+//  7. The next event of a partition does not start in a group before the handler of
+//     the one before has returned and that event is done or dead; a process that has
+//     lost the partition is the one exception (TestInvariant7Order).
+//  8. Who has lost a partition changes nothing of what is stored there
+//     (TestInvariant8LostTokenChangesNothing, TestInvariant8TakeoverWhileWriting,
+//     TestInvariant8PartitionSetBack, TestInvariant8LostTransaction).
+//  9. An idle topic costs the same however many partitions it has, and a drain is as
+//     fast at its end as at its start, also under a load that never lets the inbox
+//     run empty (TestInvariant9Idle, TestInvariant9Drain, TestInvariant9SteadyLoad,
+//     TestInvariant9HintAdvances).
+//
 // # Cost
 //
 // Publishing is one write in the caller's transaction; it reads nothing and adds
@@ -78,9 +114,18 @@
 //
 // # Reading the source
 //
-// message.go and keys.go are what is stored. queue.go publishes, sequencer.go
-// moves what was published to the log, topic.go says when. worker.go runs a
-// subscription: fetch.go claims partitions and reads events, execute.go hands
-// them out, keeper.go writes checkpoints. member.go divides the work among
-// processes.
+// Data flows one way: this package, internal/group, internal/eventlog.
+//
+// message.go is what is published, queue.go publishes it. subscription.go is what
+// a user says of a worker; worker.go starts and ends its parts, deliver.go hands
+// events to handlers, outcome.go decides what becomes of one that failed. feed.go
+// is what the workers on one topic share. topic.go and group.go are handles for
+// operators, with stats.go and deadletter.go.
+//
+// internal/eventlog is the log: its rows, the inbox, and the sequencer that gives
+// events their positions. internal/group is how a worker takes part in a group: begin
+// with its partition.go, the state machine of one partition, then scheduler.go,
+// fetcher.go with claim.go, and checkpointer.go. internal/cluster divides the work
+// among processes. Beneath them internal/access repeats calls of the store and
+// waits, and internal/keyhash places keys.
 package queue

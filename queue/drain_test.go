@@ -137,20 +137,20 @@ func TestWorkerRunning(t *testing.T) {
 			return w.Run(ended)
 		}
 		require.ErrorIs(b, again(queue.Subscription{Group: "group"}), queue.ErrRunning)
-		require.ErrorIs(b, again(queue.Subscription{Group: "group", Partitions: &queue.Range{From: 3, To: 4}}), queue.ErrRunning)
+		require.ErrorIs(b, again(queue.Subscription{Group: "group", Partitions: &queue.PartitionRange{From: 3, To: 4}}), queue.ErrRunning)
 		require.NoError(b, again(queue.Subscription{Group: "other"}))
 		cancel()
 		require.NoError(b, <-ran)
 		require.ErrorIs(b, w.Run(b.Context()), queue.ErrRunning)
 		require.NoError(b, again(queue.Subscription{Group: "group"}), "a new one can run")
 
-		stop := b.run(queue.Subscription{Handler: nothing, Partitions: &queue.Range{From: 0, To: 512}})
+		stop := b.run(queue.Subscription{Handler: nothing, Partitions: &queue.PartitionRange{From: 0, To: 512}})
 		synctest.Wait()
-		require.ErrorIs(b, again(queue.Subscription{Group: "group", Partitions: &queue.Range{From: 511, To: 600}}), queue.ErrRunning)
-		require.NoError(b, again(queue.Subscription{Group: "group", Partitions: &queue.Range{From: 512, To: 600}}))
-		require.NoError(b, again(queue.Subscription{Group: "third", Partitions: &queue.Range{From: 0, To: 2000}}), "told to end before it looked")
+		require.ErrorIs(b, again(queue.Subscription{Group: "group", Partitions: &queue.PartitionRange{From: 511, To: 600}}), queue.ErrRunning)
+		require.NoError(b, again(queue.Subscription{Group: "group", Partitions: &queue.PartitionRange{From: 512, To: 600}}))
+		require.NoError(b, again(queue.Subscription{Group: "third", Partitions: &queue.PartitionRange{From: 0, To: 2000}}), "told to end before it looked")
 		require.NoError(b, stop())
-		w, err = b.q.Subscribe(queue.Subscription{Topic: "topic", Group: "third", Handler: nothing, Partitions: &queue.Range{From: 0, To: 2000}})
+		w, err = b.q.Subscribe(queue.Subscription{Topic: "topic", Group: "third", Handler: nothing, Partitions: &queue.PartitionRange{From: 0, To: 2000}})
 		require.NoError(b, err)
 		require.ErrorIs(b, w.Run(b.Context()), queue.ErrOptions)
 	})
@@ -162,7 +162,7 @@ func TestWorkerRanges(t *testing.T) {
 		handled := [2]map[string]int{{}, {}}
 		var stops []func() error
 		for i := range 2 {
-			stops = append(stops, b.run(queue.Subscription{Concurrency: 1, Partitions: &queue.Range{From: i * 16, To: i*16 + 16},
+			stops = append(stops, b.run(queue.Subscription{Concurrency: 1, Partitions: &queue.PartitionRange{From: i * 16, To: i*16 + 16},
 				Handler: func(_ context.Context, ev *queue.Event) error {
 					handled[i][ev.Key]++
 					require.Equal(b, i, ev.Partition/16)

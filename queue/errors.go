@@ -3,6 +3,9 @@ package queue
 import (
 	"errors"
 	"fmt"
+
+	"github.com/tito-db/tito-go/queue/internal/access"
+	"github.com/tito-db/tito-go/queue/internal/group"
 )
 
 // Errors of this package, found with errors.Is. Those of the store pass
@@ -24,8 +27,14 @@ var (
 	// topic on some of the same partitions, or this one has been run before.
 	ErrRunning = errors.New("queue: worker is running")
 
-	// ErrCorrupt: a stored row of the queue cannot be what this package wrote.
-	ErrCorrupt = errors.New("queue: store is corrupt")
+	// ErrCorrupt: a stored row of the queue cannot be what this package wrote. It is
+	// kv.ErrCorrupt, too.
+	ErrCorrupt = access.ErrCorrupt // immutable
+
+	// ErrNewerFormat: a stored row of the queue has a format that this program does
+	// not know, because a newer one wrote it. It is kv.ErrNewerFormat, too, and ends
+	// Worker.Run.
+	ErrNewerFormat = access.ErrNewerFormat // immutable
 
 	// ErrTimeout: the handler ran past its timeout. It is what a retry or a dead
 	// letter records, and the cause of the handler's context.
@@ -40,7 +49,7 @@ var (
 	ErrHandlerExited = errors.New("queue: handler ended its goroutine")
 
 	// ErrDied: the process that handled the event died. A dead letter records it.
-	ErrDied = errors.New("queue: process died while handling the event")
+	ErrDied = group.ErrDied // immutable
 )
 
 // PanicError is what a handler's panic becomes. It counts as a failed attempt.

@@ -4,15 +4,20 @@ import (
 	"bytes"
 	"context"
 
+	"github.com/tito-db/tito-go/internal/layout"
 	"github.com/tito-db/tito-go/kv"
+	"github.com/tito-db/tito-go/queue/internal/cluster"
+	"github.com/tito-db/tito-go/queue/internal/eventlog"
+	"github.com/tito-db/tito-go/queue/internal/group"
+	"github.com/tito-db/tito-go/queue/internal/keyhash"
 )
 
 // KeyIn returns a key of each partition of a topic.
 func KeyIn(partitions int) []string {
 	keys := make([]string, partitions)
 	for n, left := uint64(0), partitions; left > 0; n++ {
-		key := string(appendEvent(nil, 0, n)[4:])
-		if p := partitionOf(hashKey(key), partitions); keys[p] == "" {
+		key := string(eventlog.AppendPosition(nil, 0, n)[4:])
+		if p := eventlog.PartitionOf(keyhash.Of(key), partitions); keys[p] == "" {
 			keys[p] = key
 			left--
 		}
@@ -32,14 +37,13 @@ type Term struct {
 }
 
 // Terms reads the checkpoints of a group.
-func (q *Queue) Terms(ctx context.Context, tx *kv.Txn, topic, group string, partitions int) ([]Term, error) {
-	cps := checkpoints{prefix: q.keys.checkpoints(group, topic)}
-	all, err := cps.all(ctx, tx, partitions)
+func (q *Queue) Terms(ctx context.Context, tx *kv.Txn, topic, name string, partitions int) ([]Term, error) {
+	all, err := group.NewRows(q.opts.Prefix, topic, name, partitions, group.Origin{}).All(ctx, tx)
 	terms := make([]Term, len(all))
 	for p, cp := range all {
 		terms[p] = Term{
-			Owned: cp.owner != token{}, ByQueue: cp.owner.member() == q.id, Floor: cp.floor,
-			Crashes: int(cp.crashes), Attempts: int(cp.retry.attempts), Started: cp.trial == started || cp.trial == alone, Waits: cp.retry.err,
+			Owned: cp.Owner != group.Token{}, ByQueue: cp.Owner.Process() == q.id, Floor: cp.Floor,
+			Crashes: int(cp.Crashes), Attempts: int(cp.Retry.Attempts), Started: cp.Quarantine == group.Started || cp.Quarantine == group.Isolated, Waits: cp.Retry.Err,
 		}
 	}
 	return terms, err
@@ -47,11 +51,11 @@ func (q *Queue) Terms(ctx context.Context, tx *kv.Txn, topic, group string, part
 
 // Beat has a queue's process show itself, and look at the others, without waiting
 // for its time.
-func (q *Queue) Beat() { q.sharing().soon() }
+func (q *Queue) Beat() { q.cluster.Hurry() }
 
 // Members counts the rows of processes.
 func (q *Queue) Members(ctx context.Context, tx *kv.Txn) (int, error) {
-	n, err := count(ctx, tx, q.keys.kind(kindMember))
+	n, err := count(ctx, tx, cluster.KeyPrefix(q.opts.Prefix))
 	return int(n), err
 }
 
@@ -65,34 +69,34 @@ type Log struct {
 // ReadLog reads all of a topic.
 func (q *Queue) ReadLog(ctx context.Context, tx *kv.Txn, topic string, partitions int) (Log, error) {
 	l := Log{Events: make([][]*Event, partitions)}
-	for pair, err := range tx.Scan(ctx, withPrefix(q.keys.inboxTopic(topic)), nil) {
+	for pair, err := range tx.Scan(ctx, layout.PrefixRange(q.keys.Inbox(topic)), nil) {
 		if err != nil {
 			return l, err
 		}
-		ev, err := parseEventRow(topic, 0, 0, bytes.Clone(pair.Value))
+		ev, err := readEvent(topic, 0, 0, bytes.Clone(pair.Value))
 		if err != nil {
 			return l, err
 		}
 		l.Inbox = append(l.Inbox, string(ev.Payload))
 	}
-	prefix := q.keys.events(topic)
-	for pair, err := range tx.Scan(ctx, withPrefix(prefix), nil) {
+	prefix := q.keys.Events(topic)
+	for pair, err := range tx.Scan(ctx, layout.PrefixRange(prefix), nil) {
 		if err != nil {
 			return l, err
 		}
-		p, seq, err := parseEvent(pair.Key[len(prefix):])
+		p, seq, err := eventlog.ParsePosition(pair.Key[len(prefix):])
 		if err != nil {
 			return l, err
 		}
-		ev, err := parseEventRow(topic, p, seq, bytes.Clone(pair.Value))
+		ev, err := readEvent(topic, p, seq, bytes.Clone(pair.Value))
 		if err != nil {
 			return l, err
 		}
 		l.Events[p] = append(l.Events[p], ev)
 	}
-	heads, err := readHeads(ctx, tx, q.keys, topic, partitions, allShards)
+	heads, err := eventlog.ReadHeads(ctx, tx, q.keys, topic, partitions, eventlog.AllShards)
 	for _, h := range heads {
-		l.Heads = append(l.Heads, h.last...)
+		l.Heads = append(l.Heads, h.Last...)
 	}
 	return l, err
 }

@@ -5,7 +5,10 @@ import (
 	"context"
 	"fmt"
 
+	"github.com/tito-db/tito-go/internal/layout"
 	"github.com/tito-db/tito-go/kv"
+	"github.com/tito-db/tito-go/queue/internal/eventlog"
+	"github.com/tito-db/tito-go/queue/internal/group"
 )
 
 // PartitionState is what a store holds of a partition and a group there.
@@ -19,40 +22,39 @@ type PartitionState struct {
 
 // Partitions reads everything that is stored of a topic. Its error tells of
 // positions that are not dense, or rows that contradict one another.
-func (q *Queue) Partitions(ctx context.Context, topic, group string) (all []PartitionState, inbox int, err error) {
+func (q *Queue) Partitions(ctx context.Context, topic, name string) (all []PartitionState, inbox int, err error) {
 	err = q.store.View(ctx, func(tx *kv.Txn) error {
-		n, err := readTopic(ctx, tx, q.keys, topic)
+		n, err := eventlog.ReadTopic(ctx, tx, q.keys, topic)
 		if err != nil || n == 0 {
 			return err
 		}
 		all = make([]PartitionState, n)
-		heads, err := readHeads(ctx, tx, q.keys, topic, n, allShards)
+		heads, err := eventlog.ReadHeads(ctx, tx, q.keys, topic, n, eventlog.AllShards)
 		if err != nil {
 			return err
 		}
-		begin, _, err := readGroup(ctx, tx, q.keys, topic, group, n)
+		origin, _, err := group.ReadOrigin(ctx, tx, q.opts.Prefix, topic, name, n)
 		if err != nil {
 			return err
 		}
-		cps := checkpoints{prefix: q.keys.checkpoints(group, topic), start: begin}
-		stored, err := cps.all(ctx, tx, n)
+		stored, err := group.NewRows(q.opts.Prefix, topic, name, n, origin).All(ctx, tx)
 		if err != nil {
 			return err
 		}
 		for p := range all {
-			all[p] = PartitionState{Head: heads[p*shards/n].last[p%(n/shards)], Floor: stored[p].floor, Owned: stored[p].owner != token{}, Attempts: int(stored[p].retry.attempts)}
+			all[p] = PartitionState{Head: heads[p*eventlog.Shards/n].Last[p%(n/eventlog.Shards)], Floor: stored[p].Floor, Owned: stored[p].Owner != group.Token{}, Attempts: int(stored[p].Retry.Attempts)}
 		}
-		prefix := q.keys.events(topic)
-		for pair, err := range tx.Scan(ctx, withPrefix(prefix), nil) {
+		prefix := q.keys.Events(topic)
+		for pair, err := range tx.Scan(ctx, layout.PrefixRange(prefix), nil) {
 			if err != nil {
 				return err
 			}
 			rest, _ := bytes.CutPrefix(pair.Key, prefix)
-			p, seq, err := parseEvent(rest)
+			p, seq, err := eventlog.ParsePosition(rest)
 			if err != nil {
 				return err
 			}
-			ev, err := parseEventRow(topic, p, seq, bytes.Clone(pair.Value))
+			ev, err := readEvent(topic, p, seq, bytes.Clone(pair.Value))
 			if err != nil {
 				return err
 			}
@@ -69,7 +71,7 @@ func (q *Queue) Partitions(ctx context.Context, topic, group string) (all []Part
 				return fmt.Errorf("partition %d has its floor at %d, above its head at %d", p, all[p].Floor, all[p].Head)
 			}
 		}
-		rows, err := count(ctx, tx, q.keys.inboxTopic(topic))
+		rows, err := count(ctx, tx, q.keys.Inbox(topic))
 		inbox = int(rows)
 		return err
 	})
@@ -77,13 +79,19 @@ func (q *Queue) Partitions(ctx context.Context, topic, group string) (all []Part
 }
 
 // GroupExists tells whether a group was made.
-func (q *Queue) GroupExists(ctx context.Context, topic, group string) (exists bool, err error) {
+func (q *Queue) GroupExists(ctx context.Context, topic, name string) (exists bool, err error) {
 	err = q.store.View(ctx, func(tx *kv.Txn) error {
-		n, err := readTopic(ctx, tx, q.keys, topic)
+		n, err := eventlog.ReadTopic(ctx, tx, q.keys, topic)
 		if err == nil && n > 0 {
-			_, exists, err = readGroup(ctx, tx, q.keys, topic, group, n)
+			_, exists, err = group.ReadOrigin(ctx, tx, q.opts.Prefix, topic, name, n)
 		}
 		return err
 	})
 	return exists, err
+}
+
+func readEvent(topic string, partition int, seq uint64, row []byte) (*Event, error) {
+	parsed, err := eventlog.ParseEvent(topic, partition, seq, row)
+	ev := newEvent(topic, partition, &parsed, 0)
+	return &ev, err
 }

@@ -130,7 +130,7 @@ func (b *bubble) pass(d time.Duration) {
 func (b *bubble) letters() (all []*queue.DeadLetter) {
 	b.Helper()
 	require.NoError(b, b.store.View(b.Context(), func(tx *kv.Txn) error {
-		for letter, err := range b.q.DeadLetters(b.Context(), tx, "topic", "group") {
+		for letter, err := range b.q.Group("topic", "group").DeadLetters(b.Context(), tx) {
 			if err != nil {
 				return err
 			}
@@ -144,7 +144,7 @@ func (b *bubble) letters() (all []*queue.DeadLetter) {
 func (b *bubble) stats() (s queue.Stats) {
 	b.Helper()
 	require.NoError(b, b.store.View(b.Context(), func(tx *kv.Txn) (err error) {
-		s, err = b.q.Stats(b.Context(), tx, "topic", "group")
+		s, err = b.q.Group("topic", "group").Stats(b.Context(), tx)
 		return err
 	}))
 	return s
@@ -704,7 +704,7 @@ func TestFailurePoisonKills(t *testing.T) {
 		require.NoError(b, err)
 		require.NoError(b, e.store.View(b.Context(), func(tx *kv.Txn) error {
 			n := 0
-			for letter, err := range q.DeadLetters(b.Context(), tx, "topic", "group") {
+			for letter, err := range q.Group("topic", "group").DeadLetters(b.Context(), tx) {
 				require.NoError(b, err)
 				require.Equal(b, "poison", string(letter.Event.Payload))
 				require.Equal(b, queue.ErrDied.Error(), letter.Reason)

@@ -4,6 +4,9 @@ import (
 	"context"
 	"encoding/binary"
 	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
 	"slices"
 	"sync"
 	"testing"
@@ -17,9 +20,40 @@ import (
 	"github.com/tito-db/tito-go/queue"
 )
 
-// The invariants of docs/design.md are proved by the tests whose names begin with
-// TestInvariant, by TestSweep and TestSweepDrivers, which break each driver call of
-// a topic's life, and by TestModel and TestModelDrivers, which run random ones.
+// The invariants of the package documentation are proved by the tests whose names
+// begin with TestInvariant, by TestSweep and TestSweepDrivers, which break each driver
+// call of a topic's life, and by TestModel and TestModelDrivers, which run random ones.
+
+// Every test of an invariant is named in the package documentation, and every name
+// there is a test's.
+func TestInvariantsAreDocumented(t *testing.T) {
+	doc, err := os.ReadFile("doc.go")
+	require.NoError(t, err)
+	name := regexp.MustCompile(`\bTest[A-Z]\w*`)
+	named := map[string]bool{}
+	for _, n := range name.FindAllString(string(doc), -1) {
+		named[n] = true
+	}
+	delete(named, "TestInvariant") // the prefix
+	files, err := filepath.Glob("*_test.go")
+	require.NoError(t, err)
+	inner, err := filepath.Glob("internal/*/*_test.go")
+	require.NoError(t, err)
+	tests := map[string]bool{}
+	for _, file := range append(files, inner...) {
+		src, err := os.ReadFile(file)
+		require.NoError(t, err)
+		for _, m := range regexp.MustCompile(`(?m)^func (Test\w+)\(`).FindAllStringSubmatch(string(src), -1) {
+			tests[m[1]] = true
+			if regexp.MustCompile(`^TestInvariant\d`).MatchString(m[1]) {
+				require.True(t, named[m[1]], "%s is not in the documentation", m[1])
+			}
+		}
+	}
+	for n := range named {
+		require.True(t, tests[n], "the documentation names %s, which is no test", n)
+	}
+}
 
 // drained runs a worker until idle says that it has done everything.
 func drained(t testing.TB, e *engine, q *queue.Queue, s queue.Subscription, idle func() bool) {
@@ -48,7 +82,7 @@ func lag(t testing.TB, e *engine, topic, group string) uint64 {
 	require.NoError(t, err)
 	var stats queue.Stats
 	require.NoError(t, e.store.View(t.Context(), func(tx *kv.Txn) (err error) {
-		stats, err = q.Stats(t.Context(), tx, topic, group)
+		stats, err = q.Group(topic, group).Stats(t.Context(), tx)
 		return err
 	}))
 	return stats.Lag()
@@ -319,7 +353,7 @@ func TestInvariant9Drain(t *testing.T) {
 			publish(b, b.store, b.q, m...)
 		}
 		// A worker that does nothing moves everything to the log.
-		stop := b.run(queue.Subscription{Group: "other", Partitions: &queue.Range{From: 0, To: 1}, Handler: func(context.Context, *queue.Event) error { return nil }})
+		stop := b.run(queue.Subscription{Group: "other", Partitions: &queue.PartitionRange{From: 0, To: 1}, Handler: func(context.Context, *queue.Event) error { return nil }})
 		b.pass(time.Second)
 		require.NoError(b, stop())
 		require.EqualValues(b, batch*batches, b.stats().Events)

@@ -129,7 +129,7 @@ func TestPoison(t *testing.T) {
 				require.NoError(t, err)
 				require.NoError(t, store.View(t.Context(), func(tx *kv.Txn) error {
 					n := 0
-					for letter, err := range q.DeadLetters(t.Context(), tx, "a", "g") {
+					for letter, err := range q.Group("a", "g").DeadLetters(t.Context(), tx) {
 						require.NoError(t, err)
 						require.Equal(t, "poison", string(letter.Event.Payload))
 						require.Equal(t, queue.ErrDied.Error(), letter.Reason)

@@ -534,7 +534,7 @@ func TestFormerLeaderStartsNothing(t *testing.T) {
 func TestStaticRanges(t *testing.T) {
 	inCluster(t, 32, func(c *cluster) {
 		for i := range 4 {
-			r := &queue.Range{From: 8 * i, To: 8*i + 8}
+			r := &queue.PartitionRange{From: 8 * i, To: 8*i + 8}
 			c.proc(fmt.Sprint(i)).work(tx, queue.Subscription{Topic: "a", Group: "g", Partitions: r})
 		}
 		c.wait(settling)
@@ -547,7 +547,7 @@ func TestStaticRanges(t *testing.T) {
 		c.wait(takeover)
 		require.Equal(c, uint64(8), c.stats("a", "g").Lag())
 		again := c.proc("again")
-		again.work(tx, queue.Subscription{Topic: "a", Group: "g", Partitions: &queue.Range{From: 0, To: 8}})
+		again.work(tx, queue.Subscription{Topic: "a", Group: "g", Partitions: &queue.PartitionRange{From: 0, To: 8}})
 		c.wait(takeover) // whose row it is, and since when, it cannot know
 		require.Zero(c, c.stats("a", "g").Lag())
 		require.Equal(c, 64, c.effects("g", "a"))
@@ -558,7 +558,7 @@ func TestStaticRanges(t *testing.T) {
 func TestStrangersRow(t *testing.T) {
 	inCluster(t, 16, func(c *cluster) {
 		require.NoError(c, c.store.Update(c.Context(), func(tx *kv.Txn) error {
-			return tx.Set([]byte("qm12345678"), []byte("?"))
+			return tx.Set([]byte("qm12345678"), []byte("\x00?"))
 		}))
 		w, err := c.proc("1").q.Subscribe(queue.Subscription{Topic: "a", Group: "g",
 			Handler: func(context.Context, *queue.Event) error { return nil }})

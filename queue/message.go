@@ -1,13 +1,12 @@
 package queue
 
 import (
-	"encoding/binary"
 	"fmt"
-	"maps"
-	"slices"
 	"time"
 
+	"github.com/tito-db/tito-go/internal/layout"
 	"github.com/tito-db/tito-go/kv"
+	"github.com/tito-db/tito-go/queue/internal/eventlog"
 )
 
 // Sizes that a message may have, in bytes.
@@ -15,7 +14,11 @@ const (
 	MaxPayloadSize = 1 << 20
 	MaxKeySize     = 512
 	MaxHeaderSize  = 64 << 10 // all names and values of one message together
+	MaxUniqueSize  = 256
 )
+
+// DefaultUniqueFor is how long Message.Unique is remembered.
+const DefaultUniqueFor = 24 * time.Hour
 
 // Message is what Publish puts into a topic.
 type Message struct {
@@ -29,18 +32,18 @@ type Message struct {
 	// most MaxKeySize bytes.
 	Key string
 
-	// Headers are for what is not the payload's: trace ids, content types.
-	// They share MaxHeaderSize.
+	// Headers are for what is about the payload: trace ids, content types. All names
+	// and values together have at most MaxHeaderSize bytes.
 	Headers map[string]string
 
 	// Payload of at most MaxPayloadSize bytes. It may be empty.
 	Payload []byte
 
-	// Unique, if not empty, makes Publish drop the message, without an error, if
-	// one with the same Topic and Unique was published within UniqueFor before
-	// (the earlier one's; default 24 h). It costs Publish one read for all
-	// messages of a call, and makes transactions with equal values conflict. At
-	// most MaxUniqueSize bytes.
+	// Unique, if not empty, makes Publish drop the message, without an error, while
+	// the queue remembers an earlier message with the same Topic and Unique. The
+	// queue remembers a message for the message's own UniqueFor (default 24 h).
+	// Unique costs Publish one read for all messages of a call, and makes
+	// transactions with equal values conflict. It has at most MaxUniqueSize bytes.
 	Unique    string
 	UniqueFor time.Duration
 }
@@ -59,16 +62,11 @@ type Event struct {
 	// Version is the read version of the transaction that published the event.
 	Version kv.Version
 
-	// Attempt counts how often the event was handed to a handler of the
-	// group, from 1. A run that ended in Snooze, and one as part of a batch
-	// that failed, does not count; one whose process died may not.
+	// Attempt counts how often a handler of the group got the event, from 1. A run
+	// that ended in Snooze does not count, nor does a run in a batch that failed; a
+	// run whose process died may not count.
 	Attempt int
-
-	row []byte // in the log; Payload is part of it
 }
-
-// size is about what the event takes in memory.
-func (e *Event) size() int { return len(e.row) + 256 }
 
 // Published returns the time of Version, by the store's clock, with millisecond
 // precision: when the publishing transaction began on TiKV, and on the embedded
@@ -79,17 +77,9 @@ func (e *Event) Published() time.Time { return e.Version.Time() }
 // maxUniqueFor is far beyond use, and short of what a time overflows at.
 const maxUniqueFor = 100 * 365 * 24 * time.Hour
 
-// messageFormat is the first byte of an encoded message.
-const messageFormat = 1
-
-// messageOverhead is more than a transaction that moves a message, or gives it
-// up, takes beside key, headers and payload: its keys, a checkpoint, and the
-// head of a shard with the most partitions that there can be.
-const messageOverhead = 16 << 10
-
 // check refuses a message before anything is written.
 func (m *Message) check(limits kv.Limits) error {
-	if err := checkName("topic", m.Topic); err != nil {
+	if err := layout.CheckName("topic", m.Topic); err != nil {
 		return fmt.Errorf("%w: %w", ErrMessage, err)
 	}
 	if len(m.Key) > MaxKeySize {
@@ -114,55 +104,22 @@ func (m *Message) check(limits kv.Limits) error {
 	// Moving the message needs room for it in one transaction, and so does a
 	// dead letter; a message that was let in and cannot be moved would block
 	// all that come after it.
-	size := len(m.Key) + headers + 20*len(m.Headers) + len(m.Payload) + messageOverhead
+	size := len(m.Key) + headers + 20*len(m.Headers) + len(m.Payload) + eventlog.MessageOverhead
 	if size > limits.MaxValueSize || size > limits.MaxTxnSize {
 		return fmt.Errorf("%w: the store has room for values of %d bytes in transactions of %d", ErrPayloadTooLarge, limits.MaxValueSize, limits.MaxTxnSize)
 	}
 	return nil
 }
 
-// A row of the inbox and one of the log differ in their first 8 bytes only: the
-// message's hash in the inbox, the version of its transaction in the log. The
-// message follows:
-//
-//	format (1) | key | number of headers | name, value of each, by name | payload
-//
-// Numbers are uvarints, strings have their size before them, the payload is
-// the rest.
-const rowHeadSize = 8
-
-func (m *Message) appendRow(dst []byte, hash uint64) []byte {
-	dst = append(binary.BigEndian.AppendUint64(dst, hash), messageFormat)
-	dst = appendString(dst, m.Key)
-	dst = binary.AppendUvarint(dst, uint64(len(m.Headers)))
-	if len(m.Headers) > 0 {
-		for _, name := range slices.Sorted(maps.Keys(m.Headers)) {
-			dst = appendString(appendString(dst, name), m.Headers[name])
-		}
-	}
-	return append(dst, m.Payload...)
+// row is the part of the message that is stored.
+func (m *Message) row() *eventlog.Message {
+	return &eventlog.Message{Topic: m.Topic, Key: m.Key, Headers: m.Headers, Payload: m.Payload}
 }
 
-// parseEventRow reads a row of the log. The event keeps parts of row.
-func parseEventRow(topic string, partition int, seq uint64, row []byte) (*Event, error) {
-	r := reader{b: row}
-	ev := &Event{Topic: topic, Partition: partition, Seq: seq, Version: kv.Version(r.uint64()), row: row}
-	r.format(messageFormat)
-	ev.Key = r.string()
-	if n := r.uvarint(); n > 0 && r.err == nil {
-		if n > uint64(len(r.b)) { // each takes two bytes at least
-			r.fail()
-		} else {
-			ev.Headers = make(map[string]string, n)
-			for range n {
-				name := r.string()
-				ev.Headers[name] = r.string()
-			}
-		}
+// newEvent makes what a handler gets of an event in the log.
+func newEvent(topic string, partition int, ev *eventlog.Event, attempt int) Event {
+	return Event{
+		Topic: topic, Partition: partition, Seq: ev.Seq, Key: ev.Key, Headers: ev.Headers, Payload: ev.Payload,
+		Version: ev.Version, Attempt: attempt,
 	}
-	if r.err != nil {
-		return nil, fmt.Errorf("%w: event %d of partition %d of topic %q", r.err, seq, partition, topic)
-	}
-	ev.Payload = r.b
-	return ev, nil
 }

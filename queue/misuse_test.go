@@ -67,8 +67,8 @@ func TestSubscribeRefuses(t *testing.T) {
 			s.Handler, s.TxHandler, s.Timeout = nil, tx, store.Info().TxnLifetime
 		},
 		"durability":     func(s *queue.Subscription) { s.Durability = kv.NoSync + 1 },
-		"empty range":    func(s *queue.Subscription) { s.Partitions = &queue.Range{From: 1, To: 1} },
-		"negative range": func(s *queue.Subscription) { s.Partitions = &queue.Range{From: -1, To: 1} },
+		"empty range":    func(s *queue.Subscription) { s.Partitions = &queue.PartitionRange{From: 1, To: 1} },
+		"negative range": func(s *queue.Subscription) { s.Partitions = &queue.PartitionRange{From: -1, To: 1} },
 	} {
 		s := good
 		change(&s)
@@ -182,7 +182,7 @@ func TestMessagesArrive(t *testing.T) {
 					require.NoError(b, <-ran)
 					require.Len(b, got, 1)
 					require.NoError(b, b.store.View(b.Context(), func(tx *kv.Txn) error {
-						for letter, err := range b.q.DeadLetters(b.Context(), tx, m.Topic, s.Group) {
+						for letter, err := range b.q.Group(m.Topic, s.Group).DeadLetters(b.Context(), tx) {
 							require.NoError(b, err)
 							got = append(got, letter.Event)
 						}

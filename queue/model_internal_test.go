@@ -12,6 +12,9 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/tito-db/tito-go/kv"
+	"github.com/tito-db/tito-go/queue/internal/eventlog"
+	"github.com/tito-db/tito-go/queue/internal/group"
+	"github.com/tito-db/tito-go/queue/internal/keyhash"
 )
 
 // model drives publishers, sequencers and workers of several processes in a
@@ -35,7 +38,7 @@ type model struct {
 // actor is a process.
 type actor struct {
 	q     *Queue
-	seq   *sequencer
+	seq   *eventlog.Sequencer
 	tx    *Worker
 	plain *Worker
 }
@@ -95,11 +98,11 @@ func (m *model) end() {
 }
 
 func (m *model) move(a *actor) {
-	which := uint32(allShards)
+	which := uint32(eventlog.AllShards)
 	if m.draw("one shard", 3) == 0 {
-		which = 1 << shardOf(hashKey(modelKeys[m.draw("key", len(modelKeys))]))
+		which = 1 << eventlog.ShardOf(keyhash.Of(modelKeys[m.draw("key", len(modelKeys))]))
 	}
-	_, err := a.seq.move(m.Context(), which, m.draw("from the start", 8) == 0)
+	_, err := a.seq.Move(m.Context(), which, m.draw("from the start", 8) == 0)
 	m.mayBeUnknown(err)
 }
 
@@ -113,25 +116,24 @@ func (m *model) mayBeUnknown(err error) {
 // postpone makes the next commit end unknown. Only one can be late at a time.
 func (m *model) postpone() {
 	m.land()
-	m.h.postpone = true
+	m.h.Postpone = true
 }
 
 func (m *model) land() {
-	m.h.postpone = false
-	if m.h.late != nil {
-		if err := m.h.land(m.Context()); err != nil {
+	m.h.Postpone = false
+	if m.h.Late() {
+		if err := m.h.Land(m.Context()); err != nil {
 			require.ErrorIs(m.t, err, kv.ErrConflict)
 		}
 	}
 }
 
-// rest gives back a job's lanes.
+// rest gives back a job's partitions.
 func (j *job) rest() {
-	j.w.mu.Lock()
-	defer j.w.mu.Unlock()
 	for _, p := range j.parts {
-		j.w.restAfter(p.lane, 0)
+		p.Wait = 0
 	}
+	j.w.sched.EndJob(j.parts)
 }
 
 func (m *model) handleTx(a *actor) {
@@ -144,10 +146,10 @@ func (m *model) handleTx(a *actor) {
 	if m.draw("one", 2) == 0 {
 		parts = j.one()
 	}
-	switch result, err := j.handTx(parts); result {
-	case handDone:
+	switch result, err := j.deliverTx(parts); result {
+	case deliveryDone:
 		j.done(parts)
-	case handConflict, handLost:
+	case deliveryConflict, deliveryLost:
 	default:
 		require.Fail(m.t, "handling", "%v: %v", result, err)
 	}
@@ -161,53 +163,36 @@ func (m *model) handlePlain(a *actor) {
 	}
 	defer j.rest()
 	p := j.parts[0]
-	for _, ev := range p.events {
-		at := [2]uint64{uint64(ev.Partition), ev.Seq}
+	for i := range p.Events {
+		ev := &p.Events[i]
+		at := [2]uint64{uint64(p.Number()), ev.Seq}
 		switch m.draw("fate", 5) {
 		case 0:
 			return
 		case 1: // it fails, for the first time or for good
-			c := a.plain.deadLetter(p.lane, ev, 5, "model")
+			c := group.NewDeadLetter(p.Partition, ev, 5, "model")
 			if m.draw("again", 2) == 0 {
-				c = a.plain.change(p.lane)
-				c.to.retry.attempts++
+				c = group.NewChange(p.Partition)
+				c.To.Retry.Attempts++
 			} else {
 				m.dying[at] = true
 			}
-			m.write(a, []*change{c})
-			if c.err != nil || c.lost || c.dead == nil {
+			c.Await()
+			a.plain.checkpointer.Ask(c)
+			a.plain.checkpointer.TryWrite(m.Context())
+			if !c.Written() || c.Dead == nil {
 				return
 			}
-			a.plain.mu.Lock()
-			p.lane.rise(ev.Seq)
-			a.plain.drop(p.lane, 1)
-			a.plain.mu.Unlock()
+			a.plain.sched.Finish(p.Partition, ev.Seq)
 		default:
 			m.handled[at]++
-			a.plain.advance(p.lane, ev.Seq, 1)
+			a.plain.checkpointer.Advance(p.Partition, ev.Seq, 1)
 		}
 	}
-}
-
-// write does what a keeper does with changes.
-func (m *model) write(a *actor, changes []*change) {
-	k := &a.plain.keeper
-	for _, c := range changes {
-		c.lane.dirty = false
-		if c.done == nil {
-			c.done = make(chan struct{})
-		}
-	}
-	require.NoError(m.t, k.write(m.Context(), changes))
-	k.written(changes, nil)
 }
 
 // flush writes what plain handlers have done.
-func (m *model) flush(a *actor) {
-	if k := &a.plain.keeper; len(k.dirty) > 0 {
-		m.write(a, k.next())
-	}
-}
+func (m *model) flush(a *actor) { a.plain.checkpointer.TryWrite(m.Context()) }
 
 // step does one thing, as process i or as a publisher.
 func (m *model) step(i int) {
@@ -233,21 +218,21 @@ func (m *model) step(i int) {
 func (m *model) run(steps int) {
 	for range steps {
 		i := m.draw("process", len(m.actors))
-		m.h.reset(nil)
+		m.h.Reset(nil)
 		switch m.draw("trouble", 8) {
 		case 0: // the process is never heard of again
 			m.actors[i] = m.actor()
 		case 1:
 			m.postpone()
 			m.step(i)
-			m.h.postpone = false
+			m.h.Postpone = false
 		case 2, 3, 4: // another one does something meanwhile
-			m.h.reset(map[int]func(){m.draw("call", 8): func() { m.step(1 - i) }})
+			m.h.Reset(map[int]func(){m.draw("call", 8): func() { m.step(1 - i) }})
 			m.step(i)
 		default:
 			m.step(i)
 		}
-		m.h.reset(nil)
+		m.h.Reset(nil)
 		m.checkFloors()
 	}
 }
@@ -287,7 +272,7 @@ func (m *model) finish() {
 	m.land()
 	a := m.actor()
 	m.draw = func(what string, n int) int { return n - 1 } // no more failures
-	_, err := a.seq.move(m.Context(), allShards, false)
+	_, err := a.seq.Move(m.Context(), eventlog.AllShards, false)
 	require.NoError(m.t, err)
 	for range 1000 {
 		m.handleTx(a)
@@ -306,7 +291,7 @@ func (m *model) finish() {
 	m.checkFloors()
 	letters := map[[2]uint64]bool{}
 	require.NoError(m.t, m.store.View(m.Context(), func(tx *kv.Txn) error {
-		for letter, err := range m.q.DeadLetters(m.Context(), tx, m.topic, "plain") {
+		for letter, err := range m.q.Group(m.topic, "plain").DeadLetters(m.Context(), tx) {
 			if err != nil {
 				return err
 			}
@@ -341,7 +326,7 @@ func (m *model) finish() {
 
 func runModel(b *bench, t testing.TB, steps int, draw func(what string, n int) int) {
 	b.fresh()
-	b.h.late, b.h.postpone = nil, false
+	b.h.Forget()
 	m := &model{bench: b, t: t, draw: draw, handled: map[[2]uint64]int{}, dying: map[[2]uint64]bool{}}
 	for i := range m.actors {
 		m.actors[i] = m.actor()

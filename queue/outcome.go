@@ -4,11 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"runtime/debug"
 	"time"
 
-	"github.com/tito-db/tito-go/kv"
+	"github.com/tito-db/tito-go/queue/internal/access"
 )
 
 // Snooze makes an event come again after d, when a handler returns it. The
@@ -59,14 +58,15 @@ func (o *outcome) Unwrap() error { return o.err }
 // verdict is what becomes of an event whose handler has returned an error.
 type verdict struct {
 	dead     bool
-	attempts uint32 // failed ones, this one too if it counts
+	attempts uint32 // how many have failed, with this one if it counts
 	wait     time.Duration
 }
 
-// judge decides about an event that has failed so many times before.
-func (s *Subscription) judge(err error, attempts uint32) verdict {
+// classify decides what becomes of an event that has failed attempts times before,
+// and now with err.
+func (s *Subscription) classify(err error, attempts uint32) verdict {
 	var o *outcome
-	var panicked *PanicError // with whatever value, it counts
+	var panicked *PanicError // a panic counts, whatever its value wraps
 	if !errors.As(err, &panicked) && errors.As(err, &o) {
 		switch o.kind {
 		case snooze:
@@ -82,19 +82,7 @@ func (s *Subscription) judge(err error, attempts uint32) verdict {
 	if o != nil {
 		return verdict{attempts: attempts, wait: max(o.delay, 0)}
 	}
-	return verdict{attempts: attempts, wait: s.backoff(attempts)}
-}
-
-// backoff doubles from MinBackoff to MaxBackoff, and of that takes a random
-// part, at least half ("equal jitter"): events that failed together do not come
-// again together, and none comes again at once.
-func (s *Subscription) backoff(attempts uint32) time.Duration {
-	bound := s.MaxBackoff
-	if shift := attempts - 1; shift < 63 && s.MinBackoff <= bound>>shift {
-		bound = s.MinBackoff << shift
-	}
-	half := bound / 2
-	return half + rand.N(bound-half+1)
+	return verdict{attempts: attempts, wait: access.EqualJitter(s.MinBackoff, s.MaxBackoff, attempts)}
 }
 
 // call runs a handler under its timeout, and turns a panic into an error. A
@@ -128,44 +116,18 @@ func (s *Subscription) call(ctx context.Context, fn func(ctx context.Context) er
 func panicked(value any) error {
 	err := &PanicError{Value: value, Stack: debug.Stack()}
 	if !sound(err) {
-		err.Value = fmt.Sprint(value) // which bears it
+		err.Value = fmt.Sprint(value) // fmt.Sprint recovers from a panicking method
 	}
 	return err
 }
 
-// sound tells whether an error can be looked at. Those of a nil pointer in an
-// error, the usual slip, panic; outside of the handler that would end the process.
+// sound tells whether an error's methods can be called. The usual slip, a nil pointer
+// in an error, makes them panic, which outside of the handler would end the process.
 func sound(err error) (ok bool) {
 	defer func() { ok = recover() == nil }()
 	var o *outcome
-	_ = errors.As(err, &o) // these look at all that it wraps
+	_ = errors.As(err, &o) // As and Is look at all that err wraps
 	_ = errors.Is(err, errDone)
 	_ = err.Error()
 	return true
-}
-
-// updateKnown is store.Update for a function that may be repeated: one that
-// finds what an earlier run has written and then changes nothing, or writes
-// the same again. After kv.ErrCommitUnknown it runs once more, and again after a
-// pause. If the earlier commit lands only after that, it conflicts, for both
-// have written one key. what is for the log.
-func (q *Queue) updateKnown(ctx context.Context, what string, fn func(tx *kv.Txn) error) error {
-	for u := (unknown{}); ; u.pause(ctx) {
-		err := q.store.Update(ctx, fn)
-		if !errors.Is(err, kv.ErrCommitUnknown) || ctx.Err() != nil {
-			return err
-		}
-		q.log.Warn("queue: commit of "+what+" ended unknown", "error", err)
-	}
-}
-
-// unknown paces the repetition of a transaction whose commits end unknown: at
-// once the first time, then with pauses that double.
-type unknown struct{ wait time.Duration }
-
-func (u *unknown) pause(ctx context.Context) {
-	if u.wait > 0 {
-		pause(ctx, jitter(u.wait))
-	}
-	u.wait = min(max(2*u.wait, DefaultMinPoll), DefaultMaxPoll)
 }

@@ -239,7 +239,7 @@ func (s *scenario) idle() bool {
 	q := s.queue(s.e.store)
 	var stats queue.Stats
 	require.NoError(s, s.e.store.View(s.Context(), func(tx *kv.Txn) (err error) {
-		stats, err = q.Stats(s.Context(), tx, "topic", "group")
+		stats, err = q.Group("topic", "group").Stats(s.Context(), tx)
 		return err
 	}))
 	return stats.Inbox == 0 && stats.Events == events && stats.Done == events
@@ -326,7 +326,7 @@ func (s *scenario) verify() {
 	}
 	var letters []string
 	require.NoError(s, s.e.store.View(ctx, func(tx *kv.Txn) error {
-		for letter, err := range q.DeadLetters(ctx, tx, "topic", "group") {
+		for letter, err := range q.Group("topic", "group").DeadLetters(ctx, tx) {
 			require.NoError(s, err)
 			letters = append(letters, fmt.Sprint(letter.Event.Key, binary.BigEndian.Uint64(letter.Event.Payload)))
 			require.NotEmpty(s, letter.Reason) // a fault may have failed the last attempt

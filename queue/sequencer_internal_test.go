@@ -12,14 +12,17 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/tito-db/tito-go/kv"
+	"github.com/tito-db/tito-go/queue/internal/eventlog"
+	"github.com/tito-db/tito-go/queue/internal/hooked"
+	"github.com/tito-db/tito-go/queue/internal/keyhash"
 )
 
-// bench is what tests of the sequencer and of the keeper work with: a store, and
+// bench is what tests of the sequencer and of deliveries work with: a store, and
 // the parts of a queue that they call themselves, on one goroutine.
 type bench struct {
 	testing.TB
 	store *kv.Store
-	h     *hooks
+	h     *hooked.Driver
 	q     *Queue
 	n     int // topics so far
 	topic string
@@ -28,10 +31,30 @@ type bench struct {
 const benchPartitions = 16
 
 func newBench(t testing.TB, open OpenStore) *bench {
-	b := &bench{TB: t}
-	b.store, b.h = hooked(t, open)
+	b := &bench{TB: t, h: &hooked.Driver{}}
+	b.store = open(t, &kv.Options{Wrap: b.h.Wrap})
+	b.h.Reset(nil)
 	b.q = b.queue()
 	return b
+}
+
+// everywhere runs body with n = 0, 1, 2 and so on, for it to do something before
+// the n-th driver call of a program, until n is not below the number of calls that
+// body returns; then it has been done after all of them. Where each commit waits
+// for a disk or a network it takes every third call only.
+func (b *bench) everywhere(body func(n int) (calls int)) {
+	b.Helper()
+	stride := 1
+	if !b.store.Info().NoSync {
+		stride = 3
+	}
+	n := 0
+	for ; ; n += stride {
+		if calls := body(n); n >= calls {
+			break
+		}
+	}
+	require.Greater(b, n, 2, "the program makes too few calls for this to prove something")
 }
 
 func (b *bench) queue() *Queue {
@@ -44,13 +67,13 @@ func (b *bench) queue() *Queue {
 func (b *bench) fresh() {
 	b.n++
 	b.topic = fmt.Sprint("topic", b.n)
-	b.h.reset(nil)
-	_, err := b.q.ensureTopic(b.Context(), b.topic, benchPartitions)
+	b.h.Reset(nil)
+	_, err := eventlog.EnsureTopic(b.Context(), b.q.store, b.q.keys, b.topic, benchPartitions)
 	require.NoError(b, err)
 }
 
-func (b *bench) sequencer() *sequencer {
-	return &sequencer{store: b.store, keys: b.q.keys, topic: b.topic, partitions: benchPartitions}
+func (b *bench) sequencer() *eventlog.Sequencer {
+	return eventlog.NewSequencer(b.q.store, b.q.keys, b.topic, benchPartitions)
 }
 
 // begin begins a transaction that publishes payload under key, if it commits.
@@ -81,9 +104,9 @@ func (b *bench) commit(tx *kv.Txn) {
 	require.NoError(b, tx.Commit(b.Context()))
 }
 
-func (b *bench) move(s *sequencer, which uint32) moved {
+func (b *bench) move(s *eventlog.Sequencer, which uint32) eventlog.Moved {
 	b.Helper()
-	m, err := s.move(b.Context(), which, false)
+	m, err := s.Move(b.Context(), which, false)
 	require.NoError(b, err)
 	return m
 }
@@ -109,7 +132,7 @@ func (b *bench) log(key string) []string {
 // checks that nothing is in the inbox then.
 func (b *bench) finish() {
 	b.Helper()
-	b.move(b.sequencer(), allShards)
+	b.move(b.sequencer(), eventlog.AllShards)
 	_, inbox, err := b.q.Partitions(b.Context(), b.topic, "none")
 	require.NoError(b, err)
 	require.Zero(b, inbox, "rows left in the inbox, below the hint")
@@ -126,18 +149,18 @@ func TestInvariant2SlowPublisher(t *testing.T) {
 			b.fresh()
 			s := b.sequencer()
 			b.publish("k", "first")
-			b.move(s, allShards)
+			b.move(s, eventlog.AllShards)
 			slow := b.begin("k", "slow")
 			b.publish("k", "fast1", "fast2")
-			b.h.reset(map[int]func(){n: func() { b.commit(slow) }})
-			b.move(s, allShards)
-			calls := b.h.calls
-			b.h.reset(nil)
+			b.h.Reset(map[int]func(){n: func() { b.commit(slow) }})
+			b.move(s, eventlog.AllShards)
+			calls := b.h.Calls
+			b.h.Reset(nil)
 			if n >= calls {
 				b.commit(slow)
 			}
 			b.publish("k", "later")
-			b.move(s, allShards)
+			b.move(s, eventlog.AllShards)
 			require.ElementsMatch(t, []string{"first", "slow", "fast1", "fast2", "later"}, b.log("k"))
 			b.finish()
 			return calls
@@ -154,17 +177,17 @@ func TestInvariant2SlowPublisherEmptyInbox(t *testing.T) {
 			b.fresh()
 			s := b.sequencer()
 			b.publish("k", "first")
-			b.move(s, allShards)
+			b.move(s, eventlog.AllShards)
 			slow := b.begin("k", "slow")
 			require.NoError(t, b.store.Update(t.Context(), func(tx *kv.Txn) error { return tx.Set([]byte("other"), []byte("x")) }))
-			b.h.reset(map[int]func(){n: func() { b.commit(slow) }})
-			b.move(s, allShards)
-			calls := b.h.calls
-			b.h.reset(nil)
+			b.h.Reset(map[int]func(){n: func() { b.commit(slow) }})
+			b.move(s, eventlog.AllShards)
+			calls := b.h.Calls
+			b.h.Reset(nil)
 			if n >= calls {
 				b.commit(slow)
 			}
-			b.move(s, allShards)
+			b.move(s, eventlog.AllShards)
 			require.Equal(t, []string{"first", "slow"}, b.log("k"))
 			b.finish()
 			return calls
@@ -202,18 +225,18 @@ func TestInvariant3ConflictOrder(t *testing.T) {
 				if m == 0 {
 					at = map[int]func(){n: both}
 				}
-				b.h.reset(at)
-				b.move(s, allShards)
-				calls := b.h.calls
-				b.h.reset(nil)
-				b.h.reset(nil)
+				b.h.Reset(at)
+				b.move(s, eventlog.AllShards)
+				calls := b.h.Calls
+				b.h.Reset(nil)
+				b.h.Reset(nil)
 				switch {
 				case n >= calls:
 					both()
 				case n+m >= calls && m > 0:
 					second()
 				}
-				b.move(s, allShards)
+				b.move(s, eventlog.AllShards)
 				require.Equal(t, []string{"first", "t1", "t2"}, b.log("k"), "t1 before call %d, t2 before call %d", n, n+m)
 				last = calls
 				return max(calls-n, 3)
@@ -233,21 +256,21 @@ func TestInvariant2TwoSequencers(t *testing.T) {
 			b.fresh()
 			one, two := b.sequencer(), b.sequencer()
 			b.publish("k", "1", "2")
-			b.move(two, allShards)
+			b.move(two, eventlog.AllShards)
 			b.publish("k", "3", "4")
 			slow := b.begin("k", "slow")
-			b.h.reset(map[int]func(){n: func() {
+			b.h.Reset(map[int]func(){n: func() {
 				b.publish("k", "5")
-				b.move(two, allShards)
+				b.move(two, eventlog.AllShards)
 			}})
-			b.move(one, allShards)
-			calls := b.h.calls
-			b.h.reset(nil)
+			b.move(one, eventlog.AllShards)
+			calls := b.h.Calls
+			b.h.Reset(nil)
 			b.commit(slow)
 			b.publish("k", "6")
-			b.move(one, allShards)
+			b.move(one, eventlog.AllShards)
 			b.publish("k", "7")
-			b.move(two, allShards)
+			b.move(two, eventlog.AllShards)
 			log := b.log("k")
 			require.Len(t, log, 8-boolToInt(n >= calls))
 			for _, want := range []string{"1", "2", "3", "4", "slow", "6", "7"} {
@@ -273,7 +296,7 @@ func TestSequencerBatchLimit(t *testing.T) {
 		b := newBench(t, open)
 		b.fresh()
 		s := b.sequencer()
-		const total = maxMoveRows/shards*2 + 10
+		const total = eventlog.MaxMoveRows/eventlog.Shards*2 + 10
 		var want []string
 		tx := b.begin("k", "0") // one transaction: all rows have one version
 		want = append(want, "0")
@@ -283,17 +306,17 @@ func TestSequencerBatchLimit(t *testing.T) {
 			b.publishIn(tx, "k", fmt.Sprint(i))
 		}
 		b.commit(tx)
-		shard := uint32(1) << shardOf(hashKey("k"))
-		m := b.move(s, allShards)
-		require.Equal(t, maxMoveRows/shards, m.rows)
-		require.Equal(t, shard, m.shards, "the shard has more")
-		require.Equal(t, want[:m.rows], b.log("k"))
-		m = b.move(b.sequencer(), allShards) // one that knows what is stored
-		require.Equal(t, maxMoveRows/shards, m.rows)
+		shard := uint32(1) << eventlog.ShardOf(keyhash.Of("k"))
+		m := b.move(s, eventlog.AllShards)
+		require.Equal(t, eventlog.MaxMoveRows/eventlog.Shards, m.Rows)
+		require.Equal(t, shard, m.Shards, "the shard has more")
+		require.Equal(t, want[:m.Rows], b.log("k"))
+		m = b.move(b.sequencer(), eventlog.AllShards) // one that knows what is stored
+		require.Equal(t, eventlog.MaxMoveRows/eventlog.Shards, m.Rows)
 		b.commit(slow)
 		m = b.move(s, shard)
-		require.Equal(t, 11, m.rows)
-		require.Zero(t, m.shards)
+		require.Equal(t, 11, m.Rows)
+		require.Zero(t, m.Shards)
 		log := b.log("k")
 		require.Contains(t, log, "slow")
 		require.Equal(t, want, slices.DeleteFunc(log, func(p string) bool { return p == "slow" }))
@@ -301,7 +324,7 @@ func TestSequencerBatchLimit(t *testing.T) {
 	})
 }
 
-// Bytes bound a pass too. All shards together stay within one transaction,
+// Bytes bound a pass too. All eventlog.Shards together stay within one transaction,
 // however large the rows are, and all of them get ahead.
 func TestSequencerLargeRows(t *testing.T) {
 	Stores(t, func(t *testing.T, open OpenStore) {
@@ -309,8 +332,8 @@ func TestSequencerLargeRows(t *testing.T) {
 		b.fresh()
 		large := bytes.Repeat([]byte("x"), MaxPayloadSize)
 		keys := map[int]string{} // one for each shard
-		for i := 0; len(keys) < shards; i++ {
-			keys[shardOf(hashKey(fmt.Sprint(i)))] = fmt.Sprint(i)
+		for i := 0; len(keys) < eventlog.Shards; i++ {
+			keys[eventlog.ShardOf(keyhash.Of(fmt.Sprint(i)))] = fmt.Sprint(i)
 		}
 		for range 2 {
 			for _, k := range keys {
@@ -318,14 +341,14 @@ func TestSequencerLargeRows(t *testing.T) {
 			}
 		}
 		s := b.sequencer()
-		left := uint32(allShards)
+		left := uint32(eventlog.AllShards)
 		for pass := 0; left != 0; pass++ {
-			require.Less(t, pass, 2*shards, "shards are left behind")
-			m := b.move(s, allShards)
-			require.Positive(t, m.rows)
-			left = m.shards
-			if pass == shards/2 {
-				for _, k := range keys { // a flood in the first shards starves none
+			require.Less(t, pass, 2*eventlog.Shards, "shards are left behind")
+			m := b.move(s, eventlog.AllShards)
+			require.Positive(t, m.Rows)
+			left = m.Shards
+			if pass == eventlog.Shards/2 {
+				for _, k := range keys { // a flood in the first eventlog.Shards starves none
 					require.NotEmpty(t, b.log(k))
 				}
 			}
@@ -339,17 +362,17 @@ func TestSequencerLargeRows(t *testing.T) {
 
 // Heads have room in a pass too, however many partitions there are.
 func TestSequencerLargeHeads(t *testing.T) {
-	b := &bench{TB: t, h: &hooks{}, topic: "topic"}
+	b := &bench{TB: t, h: &hooked.Driver{}, topic: "topic"}
 	b.store = MemoryStore(t, &kv.Options{MaxTxnSize: 64 << 10})
 	b.q = b.queue()
-	s := &sequencer{store: b.store, keys: b.q.keys, topic: b.topic, partitions: maxPartitions}
+	s := eventlog.NewSequencer(b.q.store, b.q.keys, b.topic, eventlog.MaxPartitions)
 	require.NoError(t, b.store.Update(t.Context(), func(tx *kv.Txn) error {
-		return tx.Set(b.q.keys.topic(b.topic), appendTopic(nil, maxPartitions, time.Now()))
+		return tx.Set(b.q.keys.Topic(b.topic), eventlog.AppendTopic(nil, eventlog.MaxPartitions, time.Now()))
 	}))
-	for shard := range shards { // each partition has so many events already
-		h := head{last: slices.Repeat([]uint64{1 << 20}, maxPartitions/shards)}
+	for shard := range eventlog.Shards { // each partition has so many events already
+		h := eventlog.Head{Last: slices.Repeat([]uint64{1 << 20}, eventlog.MaxPartitions/eventlog.Shards)}
 		require.NoError(t, b.store.Update(t.Context(), func(tx *kv.Txn) error {
-			return tx.Set(b.q.keys.head(b.topic, shard), h.append(nil))
+			return tx.Set(b.q.keys.Head(b.topic, shard), h.Append(nil))
 		}))
 	}
 	const total = 1000
@@ -364,7 +387,7 @@ func TestSequencerLargeHeads(t *testing.T) {
 	rows := 0
 	for pass := 0; rows < total; pass++ {
 		require.Less(t, pass, total/10)
-		rows += b.move(s, allShards).rows
+		rows += b.move(s, eventlog.AllShards).Rows
 	}
 }
 
@@ -377,25 +400,25 @@ func TestSequencerRowsBelowHint(t *testing.T) {
 		s := b.sequencer()
 		b.publish("k", "0")
 		b.publish("k", "1")
-		b.move(s, allShards)
-		const below = maxMoveRows/shards + 5
+		b.move(s, eventlog.AllShards)
+		const below = eventlog.MaxMoveRows/eventlog.Shards + 5
 		require.NoError(t, b.store.Update(t.Context(), func(tx *kv.Txn) error {
 			m := Message{Topic: b.topic, Key: "k", Payload: []byte("below")}
-			hash := hashKey("k")
+			hash := keyhash.Of("k")
 			for i := range below {
-				key := inboxPos{version: 1, count: uint64(i)}.append(append(b.q.keys.inboxTopic(b.topic), byte(shardOf(hash))))
-				if err := tx.Set(key, m.appendRow(nil, hash)); err != nil {
+				key := eventlog.InboxPos{Version: 1, Count: uint64(i)}.Append(append(b.q.keys.Inbox(b.topic), byte(eventlog.ShardOf(hash))))
+				if err := tx.Set(key, m.row().AppendRow(nil, hash)); err != nil {
 					return err
 				}
 			}
 			return nil
 		}))
-		require.Zero(t, b.move(s, allShards).rows, "a pass reads rows below its hint again")
-		m, err := s.move(t.Context(), allShards, true)
+		require.Zero(t, b.move(s, eventlog.AllShards).Rows, "a pass reads rows below its hint again")
+		m, err := s.Move(t.Context(), eventlog.AllShards, true)
 		require.NoError(t, err)
-		require.Equal(t, maxMoveRows/shards, m.below)
-		require.NotZero(t, m.shards)
-		require.Equal(t, 5, b.move(s, m.shards).rows)
+		require.Equal(t, eventlog.MaxMoveRows/eventlog.Shards, m.Below)
+		require.NotZero(t, m.Shards)
+		require.Equal(t, 5, b.move(s, m.Shards).Rows)
 		require.Len(t, b.log("k"), below+2)
 		b.finish()
 	})
@@ -406,11 +429,11 @@ func TestSequencerRowsBelowHint(t *testing.T) {
 func TestInvariant9HintAdvances(t *testing.T) {
 	Stores(t, func(t *testing.T, open OpenStore) {
 		store, seen := seekStore(t, open)
-		b := &bench{TB: t, store: store, h: &hooks{}}
+		b := &bench{TB: t, store: store, h: &hooked.Driver{}}
 		b.q = b.queue()
 		b.fresh()
 		s := b.sequencer()
-		shard := shardOf(hashKey("k"))
+		shard := eventlog.ShardOf(keyhash.Of("k"))
 		var before []byte
 		for i := range 20 {
 			b.publish("k", fmt.Sprint(i))
@@ -478,22 +501,22 @@ func TestInvariant2LateCommit(t *testing.T) {
 			b.fresh()
 			s := b.sequencer()
 			b.publish("k", "1", "2")
-			b.h.postpone = true
-			_, err := s.move(t.Context(), allShards, false)
+			b.h.Postpone = true
+			_, err := s.Move(t.Context(), eventlog.AllShards, false)
 			require.ErrorIs(t, err, kv.ErrCommitUnknown)
 			b.publish("k", "3")
 			var landed error
-			b.h.reset(map[int]func(){n: func() { landed = b.h.land(t.Context()) }})
-			b.move(s, allShards)
-			calls := b.h.calls
-			b.h.reset(nil)
+			b.h.Reset(map[int]func(){n: func() { landed = b.h.Land(t.Context()) }})
+			b.move(s, eventlog.AllShards)
+			calls := b.h.Calls
+			b.h.Reset(nil)
 			if n >= calls {
-				landed = b.h.land(t.Context())
+				landed = b.h.Land(t.Context())
 				require.ErrorIs(t, landed, kv.ErrConflict)
 			}
 			require.True(t, landed == nil || errors.Is(landed, kv.ErrConflict))
-			b.h.reset(nil)
-			b.move(s, allShards)
+			b.h.Reset(nil)
+			b.move(s, eventlog.AllShards)
 			require.Equal(t, []string{"1", "2", "3"}, b.log("k"))
 			b.finish()
 			return calls

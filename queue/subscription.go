@@ -5,7 +5,9 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/tito-db/tito-go/internal/layout"
 	"github.com/tito-db/tito-go/kv"
+	"github.com/tito-db/tito-go/queue/internal/access"
 )
 
 // Defaults of Subscription.
@@ -26,9 +28,18 @@ const (
 	maxMaxAttempts = 1 << 30
 )
 
-// forEver is what longer durations are cut to: as good as any, and a multiple of
-// it, or a sum, is a duration still.
-const forEver = 10 * 365 * 24 * time.Hour
+// Start says where a group begins that does not exist yet.
+type Start uint8
+
+const (
+	// FromOldest begins with the oldest event in the log, so that a new group
+	// gets everything. The default.
+	FromOldest Start = iota
+
+	// FromNewest begins with what is published after the group was made. What
+	// was published shortly before may be among it.
+	FromNewest
+)
 
 // Subscription says what a worker does: which topic it reads, as which group,
 // and with which handler. Exactly one of the four handlers is set.
@@ -50,22 +61,22 @@ type Subscription struct {
 
 	// Handler is called with each event. Delivery is at least once: after a
 	// crash, or when the partition goes to another process, the last events may
-	// come again, so its effects have to bear repetition.
+	// come again, so the handler's effects have to bear repetition.
 	Handler func(ctx context.Context, ev *Event) error
 
 	// TxHandler is called with each event and a transaction. What it writes and
 	// the group's progress commit together, so its effects on the store happen
 	// exactly once. On a conflict it runs again in a new transaction, as by
-	// kv.Store.Update, so it must have no effects but on tx. An error that wraps
+	// kv.Store.Update, so the handler must have no effects but on tx. An error that wraps
 	// kv.ErrUnavailable, on a store that processes share, is taken for the store's:
-	// the event comes again, and the attempt does not count. Nor does one whose
-	// transaction has become too old although the handler took less than half of
-	// Timeout.
+	// the event comes again, and the attempt does not count. An attempt whose
+	// transaction has become too old, although the handler took less than half of
+	// Timeout, does not count either.
 	TxHandler func(ctx context.Context, tx *kv.Txn, ev *Event) error
 
 	// BatchHandler is Handler for up to BatchSize events at once, of any
-	// partitions, those of one partition in order. If it fails, its events are
-	// handed out again singly, and only that counts as an attempt.
+	// partitions, with the events of each partition in order. If it fails, its events
+	// come again singly, and only that counts as an attempt.
 	BatchHandler func(ctx context.Context, events []*Event) error
 
 	// TxBatchHandler is TxHandler for up to BatchSize events at once; see
@@ -79,10 +90,10 @@ type Subscription struct {
 	// Concurrency is how many handlers run at the same time. Default 8.
 	Concurrency int
 
-	// MaxInFlight bounds the events that the worker holds in memory. Whatever it
-	// is, nothing is read while it holds 64 MiB of them; events are read 256 at a
-	// time, so that very large ones can make it more. Default: enough to keep all
-	// handlers busy.
+	// MaxInFlight bounds the events that the worker holds in memory. Whatever
+	// MaxInFlight is, the worker reads nothing while its events take 64 MiB. It reads
+	// 256 events at a time, so very large events can take more. Default: enough to
+	// keep all handlers busy.
 	MaxInFlight int
 
 	// MaxAttempts is how often an event may fail before it becomes a dead letter
@@ -93,16 +104,17 @@ type Subscription struct {
 	// MaxAttempts, instead of making it a dead letter.
 	Block bool
 
-	// MinBackoff and MaxBackoff bound the pause before an event comes again: it
-	// doubles with each attempt, and a random half of it varies. Defaults 1 s
+	// MinBackoff and MaxBackoff bound the pause before an event comes again: the
+	// pause doubles with each attempt, and a random half of it varies. Defaults 1 s
 	// and 5 min.
 	MinBackoff, MaxBackoff time.Duration
 
 	// Timeout ends the context of a handler, with ErrTimeout as its cause, and
-	// makes the attempt a failure whatever it returns then. Go cannot stop it, so
-	// the partition waits until it returns. That of transactional handlers is
-	// their transaction's lifetime too, and must be below the store's. Default
-	// 1 min; transactional ones two thirds of the store's lifetime.
+	// makes the attempt a failure whatever the handler returns then. Go cannot stop a
+	// handler, so the partition waits until it returns. For a transactional handler
+	// Timeout is also its transaction's lifetime, and must be below the store's.
+	// Default 1 min, but for a transactional handler at most two thirds of the store's
+	// lifetime.
 	Timeout time.Duration
 
 	// DrainTimeout is how long handlers may go on when Run's context has ended,
@@ -115,7 +127,7 @@ type Subscription struct {
 	// Partitions restricts the worker to a fixed range of partitions. Without
 	// it, and without Leader, the processes that run workers of the group share
 	// all partitions, and one that stops or dies is replaced by the others.
-	Partitions *Range
+	Partitions *PartitionRange
 
 	// Leader, if set, is asked often, and the worker starts nothing while it
 	// returns false. It is for programs that elect one process themselves. Two
@@ -123,8 +135,8 @@ type Subscription struct {
 	Leader func() bool
 }
 
-// Range is a half-open range of partitions.
-type Range struct {
+// PartitionRange is a half-open range of partitions.
+type PartitionRange struct {
 	From, To int
 }
 
@@ -140,10 +152,10 @@ func (s *Subscription) fixed() bool { return s.Partitions != nil || s.Leader != 
 // withDefaults returns a copy of s with every zero field set, or an error that
 // wraps ErrOptions.
 func (s Subscription) withDefaults(info kv.Info) (Subscription, error) {
-	if err := checkName("topic", s.Topic); err != nil {
+	if err := layout.CheckName("topic", s.Topic); err != nil {
 		return s, fmt.Errorf("%w: %w", ErrOptions, err)
 	}
-	if err := checkName("group", s.Group); err != nil {
+	if err := layout.CheckName("group", s.Group); err != nil {
 		return s, fmt.Errorf("%w: %w", ErrOptions, err)
 	}
 	handlers := 0
@@ -197,7 +209,7 @@ func (s Subscription) withDefaults(info kv.Info) (Subscription, error) {
 		return bad("Partitions is empty or begins below 0")
 	}
 	for _, d := range []*time.Duration{&s.MinBackoff, &s.MaxBackoff, &s.Timeout, &s.DrainTimeout} {
-		*d = min(*d, forEver)
+		*d = min(*d, access.Forever)
 	}
 	if s.Partitions != nil {
 		r := *s.Partitions

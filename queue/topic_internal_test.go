@@ -9,7 +9,9 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/tito-db/tito-go/internal/layout"
 	"github.com/tito-db/tito-go/kv"
+	"github.com/tito-db/tito-go/queue/internal/eventlog"
 )
 
 // slowChecks is a driver on which a check of the hints takes for ever.
@@ -29,7 +31,7 @@ type slowChecksTxn struct {
 }
 
 func (t *slowChecksTxn) Cursor(ctx context.Context, r kv.Range, o kv.CursorOptions) (kv.DriverCursor, error) {
-	if o.KeysOnly && bytes.HasPrefix(r.Start, []byte{space, kindInbox}) {
+	if o.KeysOnly && bytes.HasPrefix(r.Start, []byte{layout.SpaceQueue, layout.KindInbox}) {
 		t.d.checks++
 		<-ctx.Done()
 		return nil, ctx.Err()
@@ -57,7 +59,7 @@ func TestHintCheckIsSlow(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		ran := make(chan error, 1)
 		go func() { ran <- w.Run(ctx) }()
-		<-time.After(firstHintCheck + 2*time.Second)
+		<-time.After(eventlog.FirstHintCheck + 2*time.Second)
 		synctest.Wait()
 		require.Equal(t, 1, d.checks)
 		require.NoError(t, store.Update(ctx, func(tx *kv.Txn) error {

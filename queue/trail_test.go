@@ -411,7 +411,7 @@ func awaitIdle(ctx context.Context, store *kv.Store, q *queue.Queue, topic, grou
 	for {
 		var s queue.Stats
 		err := store.View(ctx, func(tx *kv.Txn) (err error) {
-			s, err = q.Stats(ctx, tx, topic, group)
+			s, err = q.Group(topic, group).Stats(ctx, tx)
 			return err
 		})
 		if err != nil {

@@ -23,7 +23,7 @@ func inbox(t *testing.T, store *kv.Store, q *queue.Queue) uint64 {
 	t.Helper()
 	var s queue.Stats
 	require.NoError(t, store.View(t.Context(), func(tx *kv.Txn) (err error) {
-		s, err = q.Stats(t.Context(), tx, "a", "g")
+		s, err = q.Group("a", "g").Stats(t.Context(), tx)
 		return err
 	}))
 	return s.Inbox

@@ -153,7 +153,7 @@ func ExampleDB_Queue() {
 	}
 	err = db.View(ctx, func(tx *tito.Tx) error {
 		for _, topic := range []string{"mail", "parcel"} {
-			s, err := db.Queue().Stats(ctx, tx.KV(), topic, "any")
+			s, err := db.Queue().Group(topic, "any").Stats(ctx, tx.KV())
 			if err != nil {
 				return err
 			}

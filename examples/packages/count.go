@@ -89,7 +89,7 @@ func (c *counting) wait(ctx context.Context) error {
 	for {
 		var s queue.Stats
 		err := c.db.View(ctx, func(tx *tito.Tx) (err error) {
-			s, err = c.db.Queue().Stats(ctx, tx.KV(), packageTopic, countGroup)
+			s, err = c.db.Queue().Group(packageTopic, countGroup).Stats(ctx, tx.KV())
 			return err
 		})
 		switch {

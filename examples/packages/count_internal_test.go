@@ -59,7 +59,7 @@ func requireCounts(t *testing.T, db *tito.DB, list string) {
 func stats(t *testing.T, db *tito.DB) (s queue.Stats) {
 	t.Helper()
 	require.NoError(t, db.View(t.Context(), func(tx *tito.Tx) (err error) {
-		s, err = db.Queue().Stats(t.Context(), tx.KV(), packageTopic, countGroup)
+		s, err = db.Queue().Group(packageTopic, countGroup).Stats(t.Context(), tx.KV())
 		return err
 	}))
 	return s

@@ -130,8 +130,8 @@ func (s *shop) work(ctx context.Context) error {
 		},
 	}
 	first, second := clerk, clerk
-	first.Partitions = &queue.Range{From: 0, To: 512}
-	second.Partitions = &queue.Range{From: 512, To: 1024}
+	first.Partitions = &queue.PartitionRange{From: 0, To: 512}
+	second.Partitions = &queue.PartitionRange{From: 512, To: 1024}
 	tax := queue.Subscription{
 		Topic: topic,
 		Group: "tax",
@@ -209,7 +209,7 @@ func (s *shop) report(ctx context.Context) error {
 
 func (s *shop) stats(ctx context.Context, group string) (stats queue.Stats, err error) {
 	err = s.db.View(ctx, func(tx *tito.Tx) error {
-		stats, err = s.db.Queue().Stats(ctx, tx.KV(), topic, group)
+		stats, err = s.db.Queue().Group(topic, group).Stats(ctx, tx.KV())
 		return err
 	})
 	return stats, err

@@ -35,6 +35,13 @@ var rules = []rule{ // immutable
 	{dir: "kvtest/kvfault", module: []string{"kv"}}, // programs of users may link it
 	{dir: "kvtest/...", module: []string{"kv", "kvtest/..."}, vendors: []string{"..."}},
 
+	// The parts of the queue: data flows from groups to logs, and processes know neither.
+	{dir: "queue/internal/keyhash"},
+	{dir: "queue/internal/access", module: []string{"kv", "internal/rowenc"}},
+	{dir: "queue/internal/eventlog", module: []string{"kv", "internal/keyenc", "internal/layout", "internal/rowenc", "queue/internal/access", "queue/internal/keyhash"}},
+	{dir: "queue/internal/cluster", module: []string{"kv", "internal/keyenc", "internal/layout", "internal/rowenc", "queue/internal/access", "queue/internal/keyhash"}},
+	{dir: "queue/internal/group", module: []string{"kv", "internal/keyenc", "internal/layout", "internal/rowenc", "queue/internal/access", "queue/internal/cluster", "queue/internal/eventlog", "queue/internal/keyhash", "queue/internal/hooked"}},
+	{dir: "queue/internal/hooked", module: []string{"kv"}},
 	{dir: "queue/...", module: []string{"kv", "internal/keyenc", "internal/layout", "internal/rowenc", "queue/internal/..."}},
 	{dir: "tito/...", module: []string{"queue", "kv", "internal/keyenc", "internal/layout", "internal/rowenc", "tito/internal/..."}, vendors: []string{"github.com/google/uuid"}},
 
