@@ -3,6 +3,7 @@ package bolt
 import (
 	"encoding/binary"
 	"fmt"
+	"math"
 	"time"
 
 	"go.etcd.io/bbolt"
@@ -66,7 +67,7 @@ func readState(meta *bbolt.Bucket) (state, error) {
 			return state{}, fmt.Errorf("%w: its format is %d, this program reads %d", kv.ErrCorrupt, format, formatNumber)
 		}
 	}
-	const tooHigh = 1 << 63 // about the year 3085: soon there would be no next version
+	const tooHigh = math.MaxUint64 - 1<<46 // soon there would be no next version
 	s := state{time.Duration(lifetime), kv.Version(reserved), kv.Version(version)}
 	if s.lifetime <= 0 || s.reserved < s.version || s.reserved >= tooHigh {
 		return state{}, fmt.Errorf("%w: the driver's own keys contradict one another", kv.ErrCorrupt)
