@@ -34,7 +34,8 @@ type Options struct {
 
 	// Verify makes Open check the structure of the whole file. Without it, Open
 	// reads at most 4 MiB of pages from the top of the tree: all inner pages of
-	// a file of some hundred MiB, or all of a small one.
+	// a file of some hundred MiB, or all of a small one. After a crash it may
+	// have to read all of it anyway: see the package documentation.
 	Verify bool
 }
 

@@ -15,12 +15,23 @@
 //
 // # Snapshots and the size of the file
 //
-// bbolt never overwrites a page that an open snapshot sees. It also keeps,
-// until the snapshot is released, every page by which the file has grown while
-// it was open. So a transaction that stays open while much is written makes
-// the file larger, by at most what is written during its lifetime; once the
-// pages are free they are used again, and a later one finds enough of them. The
-// file does not shrink: Compact writes a small copy.
+// bbolt never overwrites a page that an open snapshot sees. So each snapshot can
+// make the file larger by the data that was live when it was opened, once,
+// however much is written meanwhile, and by a few MiB of free pages on top. What
+// it kept is free when it ends and is used again. The file does not shrink:
+// Compact writes a small copy, and Backup one of an open store.
+//
+// Left alone, bbolt would lose every page by which the file grows under a
+// snapshot. The driver extends the database with free pages instead, when a
+// commit beside an open snapshot has found too few. The pages take no space on
+// the disk before they are used.
+//
+// # Opening after a crash
+//
+// The list of free pages is left out of commits beside a snapshot that has made
+// the file grow, and while it is longer than 8192 pages (32 MiB); Close writes it.
+// A file that a crash leaves without it is read as a whole when it is opened, as
+// with Options.Verify.
 //
 // It needs a system with a unified page cache, such as Linux, macOS or a BSD;
 // it has not been tried on Windows.
@@ -30,6 +41,6 @@
 // bolt.go has Open and Options, file.go how a file is locked, checked and
 // opened, check.go the check of its structure, state.go what the driver itself
 // keeps in it. driver.go is the open store, txn.go a transaction on it,
-// cursor.go a walk, combiner.go the way of a commit. compact.go makes a small
-// copy of a file.
+// cursor.go a walk, combiner.go the way of a commit, space.go what keeps the
+// file from growing. compact.go makes small copies of a file, Compact and Backup.
 package bolt
