@@ -260,6 +260,30 @@ func TestVersionsAcrossReopen(t *testing.T) {
 	require.False(t, last.Time().After(time.Now()))
 }
 
+// TestAheadOfItsTime: a store whose clock was ages ahead once goes on.
+func TestAheadOfItsTime(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "store")
+	s := open(t, file, nil)
+	set(t, s, "a", "1")
+	require.NoError(t, s.Close())
+	ahead := kv.VersionAt(time.Date(4000, 1, 1, 0, 0, 0, 0, time.UTC))
+	db, err := bbolt.Open(file, 0o600, nil)
+	require.NoError(t, err)
+	require.NoError(t, db.Update(func(tx *bbolt.Tx) error {
+		return tx.Bucket([]byte("meta")).Put([]byte("reserved"), binary.BigEndian.AppendUint64(nil, uint64(ahead)))
+	}))
+	require.NoError(t, db.Close())
+	for range 3 {
+		s = open(t, file, nil)
+		tx := begin(t, s, "a")
+		require.GreaterOrEqual(t, tx.ReadVersion(), ahead)
+		require.NoError(t, tx.Commit(t.Context()))
+		require.Greater(t, tx.CommitVersion(), ahead)
+		ahead = tx.CommitVersion()
+		require.NoError(t, s.Close())
+	}
+}
+
 // TestLostTail: versions of commits that the disk has lost, as it may while
 // they are not acknowledged, do not come again.
 func TestLostTail(t *testing.T) {

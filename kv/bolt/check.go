@@ -40,7 +40,7 @@ const (
 const checkPages = 1024
 
 // check reads the structure of a file from the top of its tree down, level by
-// level, and returns an error that wraps kv.ErrCorrupt if bbolt would go wrong
+// level unless it reads it all, and returns an error that wraps kv.ErrCorrupt if bbolt would go wrong
 // on it: panic, read beyond the end, run in circles, or write over pages that
 // are in use.
 func check(f io.ReaderAt, size int64, all bool) error {
@@ -53,7 +53,7 @@ func check(f io.ReaderAt, size int64, all bool) error {
 	}
 	c := &checker{f: f, meta: m, left: checkPages, taken: make([]uint64, m.pages/64+1)}
 	if all || m.freeList == noFreeList { // without a free list bbolt itself walks the whole tree
-		c.left = math.MaxUint64
+		c.left, c.all = math.MaxUint64, true
 	}
 	if err := c.freeList(); err != nil {
 		return err
@@ -115,6 +115,7 @@ type checker struct {
 	f     io.ReaderAt
 	meta  meta
 	left  uint64   // pages that may still be read
+	all   bool     // all of them may
 	taken []uint64 // a bit for each page that is free, or part of what has been read
 	todo  []subtree
 }
@@ -212,8 +213,7 @@ func (c *checker) freeList() error {
 func (c *checker) tree() error {
 	c.todo = []subtree{{page: c.meta.root, buckets: true}}
 	for len(c.todo) > 0 && c.left > 0 {
-		s := c.todo[0]
-		c.todo = c.todo[1:]
+		s := c.next()
 		p, err := c.read(s.page)
 		if err != nil {
 			return err
@@ -226,6 +226,21 @@ func (c *checker) tree() error {
 		}
 	}
 	return nil
+}
+
+// next takes a subtree of what is to be done. If all of the file is read, it is
+// one whose page is near, so that few pages are in memory at a time.
+func (c *checker) next() subtree {
+	if !c.all {
+		s := c.todo[0]
+		c.todo = c.todo[1:]
+		return s
+	}
+	last := len(c.todo) - 1
+	s := c.todo[last]
+	c.todo[last] = subtree{}
+	c.todo = c.todo[:last]
+	return s
 }
 
 // node checks a branch or leaf page and puts down what is below it.

@@ -30,6 +30,6 @@
 // bolt.go has Open and Options, file.go how a file is locked, checked and
 // opened, check.go the check of its structure, state.go what the driver itself
 // keeps in it. driver.go is the open store, txn.go a transaction on it,
-// cursor.go a walk, combiner.go the way of a commit. compact.go makes a small
-// copy of a file.
+// cursor.go a walk, combiner.go the way of a commit, space.go what keeps the
+// file from growing. compact.go makes small copies of a file, Compact and Backup.
 package bolt

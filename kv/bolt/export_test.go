@@ -91,6 +91,9 @@ func (i Inside) Listed() bool {
 // if the last one had not found enough free pages. Nobody may be committing.
 func (i Inside) WantPages() { i.d.space.grown = 1 }
 
+// Extend extends the database and does nothing else. Nobody may be committing.
+func (i Inside) Extend() error { return i.d.findRoom() }
+
 // File is the open file of the store.
 func (i Inside) File() *os.File { return i.d.file }
 

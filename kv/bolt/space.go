@@ -112,11 +112,11 @@ func (d *driver) keepFree() error {
 	switch {
 	case d.err() != nil:
 		return d.err() // of the commit that is to follow, nothing has been written
-	case errors.Is(err, berrors.ErrMaxSizeReached), errors.Is(err, errNotNow):
-		err = nil
+	case err != nil && !errors.Is(err, berrors.ErrMaxSizeReached) && !errors.Is(err, errNotNow):
+		return unavailable(err)
 	}
 	d.space.grown = 0
-	return err
+	return nil
 }
 
 func (d *driver) findRoom() error {

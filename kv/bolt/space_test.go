@@ -1,6 +1,7 @@
 package bolt_test
 
 import (
+	"bytes"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -218,6 +219,39 @@ func TestFilesWithoutList(t *testing.T) {
 	require.Positive(t, without)
 	t.Log(with, without)
 	consistent(t, db)
+}
+
+// TestExtensionInterrupted: whatever part of the last write of an extension has
+// reached the disk, the store is the same.
+func TestExtensionInterrupted(t *testing.T) {
+	const n, metaAt, metaSize = 1000, 16, 64
+	file := filepath.Join(t.TempDir(), "store")
+	s := open(t, file, nil)
+	db := quick(t, s)
+	rows(t, s, n)
+	view(t, s)
+	smallCommits(t, s, n, 100)
+	want := contents(t, s)
+	before := size(t, file)
+	require.NoError(t, bolt.Look(s).Extend())
+	require.Greater(t, size(t, file), before)
+	require.True(t, bolt.Look(s).Listed())
+	consistent(t, db)
+	whole, err := os.ReadFile(file)
+	require.NoError(t, err)
+	newest := engineTxn(t, s) % 2 * os.Getpagesize()
+	for at := range metaSize {
+		b := bytes.Clone(whole)
+		clear(b[newest+metaAt+at : newest+os.Getpagesize()])
+		name := filepath.Join(t.TempDir(), "copy")
+		require.NoError(t, os.WriteFile(name, b, 0o600))
+		after := open(t, name, &bolt.Options{Verify: true})
+		db := quick(t, after)
+		require.Equal(t, want, contents(t, after))
+		smallCommits(t, after, n, 20)
+		consistent(t, db)
+		require.NoError(t, after.Close())
+	}
 }
 
 // TestExtendBesideReaders: snapshots that are opened while the database is

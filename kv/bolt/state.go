@@ -2,6 +2,7 @@ package bolt
 
 import (
 	"fmt"
+	"math"
 	"time"
 
 	"go.etcd.io/bbolt"
@@ -64,8 +65,9 @@ func readState(meta *bbolt.Bucket) (state, error) {
 	if err != nil {
 		return state{}, err
 	}
+	const tooHigh = math.MaxUint64 - 1<<46 // soon there would be no next version
 	s := state{own, kv.Version(version)}
-	if s.Reserved < s.version {
+	if s.Reserved < s.version || s.Reserved >= tooHigh {
 		return state{}, fmt.Errorf("%w: the driver's own keys contradict one another", kv.ErrCorrupt)
 	}
 	return s, nil

@@ -84,10 +84,14 @@ func connect(ctx context.Context, addrs []string, o *Options) (*connection, erro
 
 // newClient connects to PD and makes the client. On failure points is left open.
 func newClient(ctx context.Context, addrs []string, security config.Security, points *safePoints) (*tikv.KVStore, error) {
+	conns := &dialed{conns: map[*grpc.ClientConn]struct{}{}}
 	pdClient, err := pd.NewClientWithContext(ctx, addrs,
 		pd.SecurityOption{CAPath: security.ClusterSSLCA, CertPath: security.ClusterSSLCert, KeyPath: security.ClusterSSLKey},
-		pd.WithGRPCDialOptions(grpc.WithKeepaliveParams(keepalive.ClientParameters{Time: keepAliveTime, Timeout: keepAliveTimeout})),
+		pd.WithGRPCDialOptions(
+			grpc.WithKeepaliveParams(keepalive.ClientParameters{Time: keepAliveTime, Timeout: keepAliveTimeout}),
+			grpc.WithChainUnaryInterceptor(conns.note)),
 		pd.WithCustomTimeoutOption(pdCallTimeout))
+	conns.settle(err != nil)
 	if err != nil {
 		return nil, err
 	}

@@ -10,9 +10,14 @@ import (
 // block. A crash makes versions run ahead of the wall clock by at most reserveAhead.
 const reserveAhead = 2 * time.Second
 
-// clock hands out versions: the wall clock's, unless the wall clock stands still or
-// goes back. It reserves blocks of versions with a durable write, so that it never
-// hands out again a version whose commit was lost with an unsynced tail.
+// latest is the highest version that the wall clock can bring about, of about the
+// year 3085. From there versions are counted, so that a clock that once was ages
+// ahead leaves as many as the store will ever need.
+const latest kv.Version = 1 << 63
+
+// clock hands out versions: the wall clock's, unless the wall clock stands still,
+// goes back or is past latest. It reserves blocks of versions with a durable write, so
+// that it never hands out again a version whose commit was lost with an unsynced tail.
 type clock struct {
 	last     kv.Version
 	reserved kv.Version
@@ -26,7 +31,7 @@ func newClock(last kv.Version, reserve func(kv.Version) error) clock {
 
 // next returns a version above all that it returned before.
 func (c *clock) next() (kv.Version, error) {
-	v := max(c.last+1, kv.VersionAt(c.now()))
+	v := max(c.last+1, c.wall())
 	if c.reserve != nil && v > c.reserved {
 		upTo := kv.VersionAt(v.Time().Add(reserveAhead))
 		if err := c.reserve(upTo); err != nil {
@@ -36,4 +41,12 @@ func (c *clock) next() (kv.Version, error) {
 	}
 	c.last = v
 	return v, nil
+}
+
+func (c *clock) wall() kv.Version {
+	now := c.now()
+	if now.After(latest.Time()) {
+		return latest
+	}
+	return kv.VersionAt(now)
 }

@@ -94,3 +94,30 @@ func TestClockFollowsTheWall(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, kv.Version(6), v)
 }
+
+// TestClockOfTheFarFuture: a clock that is ages ahead for a moment leaves
+// versions enough, and they ascend before, then and after.
+func TestClockOfTheFarFuture(t *testing.T) {
+	today := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+	for _, year := range []int{3084, 3086, 4198, 4199, 4200, 9999, 250_000_000} {
+		var durable, last kv.Version
+		reserve := func(v kv.Version) error {
+			require.Greater(t, v, durable)
+			durable = v
+			return nil
+		}
+		c := newClock(0, reserve)
+		for _, now := range []time.Time{today, time.Date(year, 6, 1, 0, 0, 0, 0, time.UTC), today} {
+			c.now = func() time.Time { return now }
+			for range 1000 {
+				v, err := c.next()
+				require.NoError(t, err)
+				require.Greater(t, v, last)
+				require.LessOrEqual(t, v, durable)
+				last = v
+			}
+			c = newClock(durable, reserve)
+		}
+		require.Less(t, durable, latest+1<<40, "year %d", year)
+	}
+}
