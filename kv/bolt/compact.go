@@ -82,7 +82,7 @@ func copyBuckets(file string, tx *bbolt.Tx, o *Options, goOn func() error) error
 	if err != nil {
 		return err
 	}
-	to.NoSync, to.NoFreelistSync = true, false // the file counts once it is complete
+	to.NoSync = true // the file counts once it is complete
 	for _, bucket := range [][]byte{metaBucket, dataBucket} {
 		pairs := tx.Bucket(bucket).Cursor()
 		k, v := pairs.First()
@@ -155,12 +155,8 @@ func (d *driver) backup(ctx context.Context, file string) (err error) {
 	if err != nil {
 		return unavailable(err)
 	}
-	d.snapshots.Add(1)
-	defer func() {
-		_ = tx.Rollback() // of a read transaction; it cannot fail
-		d.snapshots.Add(-1)
-	}()
-	o, err := (&Options{MaxSize: d.space.maxSize}).withDefaults()
+	defer func() { _ = tx.Rollback() }() // of a read transaction; it cannot fail
+	o, err := (&Options{MaxSize: d.maxSize}).withDefaults()
 	if err != nil {
 		return err
 	}

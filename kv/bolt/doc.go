@@ -15,12 +15,14 @@
 //
 // # Snapshots and the size of the file
 //
-// bbolt never overwrites a page that an open snapshot sees. It also keeps,
-// until the snapshot is released, every page by which the file has grown while
-// it was open. So a transaction that stays open while much is written makes
-// the file larger, by at most what is written during its lifetime. bbolt uses the
-// pages again once they are free, so the next long transaction finds enough free
-// pages. The file does not shrink: Compact writes a small copy.
+// bbolt never overwrites a page that an open snapshot sees, and under an open
+// snapshot it uses again only pages that had come from its list of free pages. So a
+// transaction that stays open beside many small commits makes the file larger by
+// several pages a commit, and commits slower while the list grows: 2,800 commits of
+// 107 bytes under one snapshot made a file of 1.8 GiB. Keep snapshots short beside
+// writers, or take a Backup and read that. When the snapshot has ended, bbolt uses the
+// pages again. The file does not shrink: Compact writes a small copy, and Backup one of
+// an open store.
 //
 // The driver needs a system with a unified page cache, such as Linux, macOS or a
 // BSD; nobody has tried it on Windows.
@@ -30,6 +32,5 @@
 // bolt.go has Open and Options, file.go how a file is locked, checked and
 // opened, check.go the check of its structure, state.go what the driver itself
 // keeps in it. driver.go is the open store, txn.go a transaction on it,
-// cursor.go a walk, combiner.go the way of a commit, space.go what keeps the
-// file from growing. compact.go makes small copies of a file, Compact and Backup.
+// cursor.go a walk, combiner.go the way of a commit, compact.go makes small copies of a file, Compact and Backup.
 package bolt

@@ -25,10 +25,9 @@ type driver struct {
 	opened   kv.Version // the newest version that may have been handed out before
 	combiner *combiner
 
-	space     space
-	snapshots atomic.Int64  // that are open
-	copying   chan struct{} // full while a Backup runs
-	closing   atomic.Bool
+	maxSize int           // of the file
+	copying chan struct{} // full while a Backup runs
+	closing atomic.Bool
 
 	failure atomic.Pointer[error] // wraps kv.ErrFailed
 	stuck   atomic.Bool           // bbolt may have panicked with one of its locks held
@@ -39,15 +38,12 @@ func open(file string, o *Options) (*driver, error) {
 	if err != nil {
 		return nil, err
 	}
-	d := &driver{db: db, file: f, space: space{maxSize: o.MaxSize}, copying: make(chan struct{}, 1)}
+	d := &driver{db: db, file: f, maxSize: o.MaxSize, copying: make(chan struct{}, 1)}
 	var s state
 	err = d.shielded(func() (err error) {
 		s, err = loadState(db, o.TxnLifetime)
 		if err == nil && s == (state{}) {
 			s, err = createState(db, o.TxnLifetime)
-		}
-		if err == nil {
-			err = d.space.look(f)
 		}
 		return err
 	})
@@ -146,12 +142,8 @@ func (d *driver) Close() error {
 	<-d.copying
 	d.combiner.stop()
 	var err error
-	if last := d.ctl.Published(); d.err() == nil && (last != d.opened || !d.space.list) {
-		keep := func(tx *bbolt.Tx) error { return keepReserved(tx, last) }
-		// With the list of free pages, which makes opening faster, if there is room for it.
-		if err = d.commit(keep, true); errors.Is(err, berrors.ErrMaxSizeReached) {
-			err = d.commit(keep, false)
-		}
+	if last := d.ctl.Published(); last != d.opened && d.err() == nil {
+		err = d.reserve(last)
 	}
 	if e := d.closeFile(); err == nil {
 		err = e
@@ -174,11 +166,9 @@ func (d *driver) closeFile() error {
 
 // reserve keeps v as the highest version that may be handed out.
 func (d *driver) reserve(v kv.Version) error {
-	return d.write(func(tx *bbolt.Tx) error { return keepReserved(tx, v) })
-}
-
-func keepReserved(tx *bbolt.Tx, v kv.Version) error {
-	return writeNumber(tx.Bucket(metaBucket), settingsKeys[settings.Reserved], uint64(v))
+	return d.write(func(tx *bbolt.Tx) error {
+		return writeNumber(tx.Bucket(metaBucket), settingsKeys[settings.Reserved], uint64(v))
+	})
 }
 
 // commitGroup checks and writes transactions together, and answers each request.
@@ -221,14 +211,6 @@ func (d *driver) write(fn func(tx *bbolt.Tx) error) error {
 	if err := d.err(); err != nil {
 		return err
 	}
-	if err := d.keepFree(); err != nil {
-		return err
-	}
-	return d.commit(fn, d.space.listing())
-}
-
-// commit is write without a care for free pages. It writes the list of them or not.
-func (d *driver) commit(fn func(tx *bbolt.Tx) error, list bool) error {
 	var tx *bbolt.Tx
 	err := d.shielded(func() (err error) {
 		if tx, err = d.db.Begin(true); err != nil {
@@ -243,15 +225,9 @@ func (d *driver) commit(fn func(tx *bbolt.Tx) error, list bool) error {
 		d.stuck.Store(d.err() != nil)
 		return unavailable(err)
 	}
-	d.db.NoFreelistSync = !list
-	err = commitEngine(tx)
+	err = commit(tx)
 	switch {
 	case err == nil:
-		stats := tx.Stats()
-		d.space.taken += uint64(stats.GetPageCount())
-		if err := d.space.look(d.file); err != nil {
-			_ = d.fail(err) // the next one
-		}
 		return nil
 	case errors.Is(err, berrors.ErrMaxSizeReached): // bbolt finds that out before it writes
 		return fmt.Errorf("%w: Options.MaxSize is reached: %w", kv.ErrFull, err)
@@ -262,7 +238,7 @@ func (d *driver) commit(fn func(tx *bbolt.Tx) error, list bool) error {
 	return fmt.Errorf("%w: %w", kv.ErrCommitUnknown, err)
 }
 
-func commitEngine(tx *bbolt.Tx) (err error) {
+func commit(tx *bbolt.Tx) (err error) {
 	defer shield(debug.SetPanicOnFault(true), &err)
 	return tx.Commit()
 }

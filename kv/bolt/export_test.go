@@ -78,22 +78,6 @@ func (i Inside) FreeList() int64 {
 	return int64(m.freeList * m.pageSize)
 }
 
-// Listed tells whether the newest commit has written the list of free pages.
-func (i Inside) Listed() bool {
-	m, err := newestMeta(i.d.file, math.MaxInt64)
-	if err != nil {
-		panic(err)
-	}
-	return m.freeList != noFreeList
-}
-
-// WantPages makes the next commit extend the database, if a snapshot is open, as
-// if the last one had not found enough free pages. Nobody may be committing.
-func (i Inside) WantPages() { i.d.space.grown = 1 }
-
-// Extend extends the database and does nothing else. Nobody may be committing.
-func (i Inside) Extend() error { return i.d.findRoom() }
-
 // File is the open file of the store.
 func (i Inside) File() *os.File { return i.d.file }
 

@@ -75,7 +75,6 @@ func openEngine(f *os.File, o *Options) (db *bbolt.DB, err error) {
 		// that, it waits for all snapshots and lets no transaction begin.
 		InitialMmapSize: o.MaxSize + 1,
 		FreelistType:    bbolt.FreelistMapType,
-		NoFreelistSync:  true, // at first: see space.go
 		NoStatistics:    true, // they take a lock in each Begin
 	})
 }

@@ -2,7 +2,6 @@ package bolt
 
 import (
 	"fmt"
-	"math"
 	"time"
 
 	"go.etcd.io/bbolt"
@@ -65,9 +64,8 @@ func readState(meta *bbolt.Bucket) (state, error) {
 	if err != nil {
 		return state{}, err
 	}
-	const tooHigh = math.MaxUint64 - 1<<46 // soon there would be no next version
 	s := state{own, kv.Version(version)}
-	if s.Reserved < s.version || s.Reserved >= tooHigh {
+	if s.Reserved < s.version {
 		return state{}, fmt.Errorf("%w: the driver's own keys contradict one another", kv.ErrCorrupt)
 	}
 	return s, nil

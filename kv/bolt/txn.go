@@ -27,7 +27,6 @@ func (t *txn) begin() (err error) {
 	if t.tx, err = t.d.db.Begin(false); err != nil {
 		return unavailable(err)
 	}
-	t.d.snapshots.Add(1)
 	n, err := readNumber(t.tx.Bucket(metaBucket), versionKey)
 	if err != nil {
 		return t.d.fail(err)
@@ -99,7 +98,6 @@ func (t *txn) Release() {
 func (t *txn) releaseSnapshot() {
 	if t.tx != nil {
 		_ = t.tx.Rollback() // of a read transaction; it cannot fail
-		t.d.snapshots.Add(-1)
 		t.tx, t.data, t.finger = nil, nil, nil
 	}
 }

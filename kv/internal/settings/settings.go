@@ -9,14 +9,16 @@ import (
 	"cmp"
 	"encoding/binary"
 	"fmt"
+	"math"
 	"time"
 
 	"github.com/tito-db/tito-go/kv"
 )
 
-// tooHigh is a version of about the year 3085. A store that had reserved it would
-// soon have no next version.
-const tooHigh = 1 << 63
+// tooHigh is a version beyond all that stores reserve: the wall clock brings versions
+// up to the year 3085 only, and counting from there takes ages to come so far. A store
+// that had reserved it would soon have no next version.
+const tooHigh = math.MaxUint64 - 1<<46
 
 // Field names one of the numbers.
 type Field uint8

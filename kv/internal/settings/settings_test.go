@@ -28,7 +28,7 @@ func TestRoundTrip(t *testing.T) {
 	for _, s := range []settings.Settings{
 		settings.New(0),
 		settings.New(time.Minute),
-		{Lifetime: 1, Reserved: 1<<63 - 1},
+		{Lifetime: 1, Reserved: math.MaxUint64 - 1<<46 - 1},
 		{Lifetime: math.MaxInt64},
 	} {
 		n := numbers{}
@@ -51,7 +51,7 @@ func TestRefused(t *testing.T) {
 		"a far newer format": {numbers{settings.Format: math.MaxUint64}, kv.ErrNewerFormat},
 		"no lifetime":        {numbers{settings.Format: known}, kv.ErrCorrupt},
 		"negative lifetime":  {numbers{settings.Format: known, settings.Lifetime: 1 << 63}, kv.ErrCorrupt},
-		"the end of time":    {numbers{settings.Format: known, settings.Lifetime: 1, settings.Reserved: 1 << 63}, kv.ErrCorrupt},
+		"the end of time":    {numbers{settings.Format: known, settings.Lifetime: 1, settings.Reserved: math.MaxUint64 - 1<<46}, kv.ErrCorrupt},
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, err := settings.Load(known, c.n.read)
@@ -65,7 +65,7 @@ func TestRefused(t *testing.T) {
 
 // TestNewerFormatSaysWhatToDo: the message has both numbers.
 func TestNewerFormatSaysWhatToDo(t *testing.T) {
-	require.EqualError(t, settings.CheckFormat(7, known), "kv: written in a newer format than this program knows: "+
+	require.EqualError(t, settings.CheckFormat(7, known), "kv: newer format than this program knows: "+
 		"the store has format 7, this program knows formats up to 3: open the store with the version of the program that made it, or a newer one")
 }
 

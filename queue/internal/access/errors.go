@@ -12,7 +12,7 @@ var (
 
 	// ErrNewerFormat is also kv.ErrNewerFormat: a stored row has a format above the
 	// one that this program knows.
-	ErrNewerFormat error = &sentinel{"queue: written in a newer format than this program knows", kv.ErrNewerFormat} // immutable
+	ErrNewerFormat error = &sentinel{"queue: newer format than this program knows", kv.ErrNewerFormat} // immutable
 
 	// RowErrors are what a rowenc.Reader reports the faults of a row by.
 	RowErrors = rowenc.Errors{Corrupt: ErrCorrupt, Newer: ErrNewerFormat} // immutable
