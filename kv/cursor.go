@@ -15,7 +15,8 @@ type Cursor struct {
 	txn  *Txn
 	opts ScanOptions
 	left int // pairs that Limit still allows, if there is a Limit
-	at   int // index in txn.cursors, while driver is open
+
+	older, newer *Cursor // txn's list of cursors whose driver is open
 
 	driver DriverCursor           // nil for an empty range
 	own    *cowmap.Cursor[change] // nil when the write set was empty
@@ -66,8 +67,8 @@ func (t *Txn) Cursor(ctx context.Context, r Range, o *ScanOptions) (*Cursor, err
 	if err != nil {
 		return nil, fmt.Errorf("kv: cursor: %w", err)
 	}
-	c.driver, c.at = d, len(t.cursors)
-	t.cursors = append(t.cursors, c)
+	c.driver = d
+	t.remember(c)
 	return c, nil
 }
 

@@ -21,7 +21,8 @@
 // That is snapshot isolation: write skew and phantoms are possible, on every
 // driver. [Txn.Lock] makes a key that was only read part of the check and so
 // prevents write skew. A transaction that begins after a commit was
-// acknowledged sees it. A read-only transaction never fails to commit.
+// acknowledged sees it. A read-only transaction never fails to commit, unless a
+// function given to [Txn.BeforeCommit] fails.
 //
 // # Durability and failure
 //
@@ -40,10 +41,17 @@
 // unless set otherwise, and then its snapshot is released: this bounds what
 // the engines must keep for old snapshots.
 //
+// # Layers above
+//
+// A layer that rests on transactions (tables, a queue) keeps what it knows of one
+// with [Txn.Attach], which follows savepoints, and does at the end what it has
+// gathered with [Txn.BeforeCommit] and [Txn.OnCommit].
+//
 // # Reading the source
 //
 // driver.go is what an engine has to supply. store.go opens and ends
 // transactions, txn.go is one transaction, writeset.go its pending writes,
-// cursor.go the merge of both, update.go the retry loop. What the embedded
-// drivers share is in internal/occ.
+// cursor.go the merge of both, attach.go what layers keep with a transaction,
+// update.go the retry loop. What the embedded drivers share is in internal/occ
+// and internal/settings.
 package kv

@@ -54,11 +54,16 @@ var (
 	ErrReadOnly = errors.New("kv: transaction is read-only")
 
 	// ErrManaged: Commit called inside Update, View or Run, which end the
-	// transaction themselves.
+	// transaction themselves, or by a function given to BeforeCommit.
 	ErrManaged = errors.New("kv: transaction is managed by Update, View or Run")
 
-	// ErrSavepoint: RollbackTo was given a savepoint of another transaction or
-	// one that an earlier RollbackTo discarded.
+	// ErrLateHook: a function given to BeforeCommit has called BeforeCommit. Nothing
+	// was written.
+	ErrLateHook = errors.New("kv: BeforeCommit called while the transaction commits")
+
+	// ErrSavepoint: RollbackTo was given a savepoint of another transaction, one that
+	// an earlier RollbackTo discarded or, while functions given to BeforeCommit run,
+	// one made before the commit began.
 	ErrSavepoint = errors.New("kv: savepoint is not part of this transaction")
 
 	// ErrClosed: the store has been closed.

@@ -17,9 +17,18 @@ type Txn struct {
 	store       *Store
 	deadline    time.Time
 	readVersion Version
-	durability  Durability
-	readOnly    bool
-	managed     bool // by Run: the user may not end it
+	attached    attachments
+
+	durability Durability
+	readOnly   bool
+	managed    bool // by Run, or by a commit under way: the user may not end it
+	committing bool // the functions given to BeforeCommit run, or have run
+	lateHook   bool // one of those has called BeforeCommit
+	tooLarge   bool // a write did not fit: only a rollback is possible
+
+	// expiredClean: the lifetime ended it, with nothing to write; a read-only
+	// commit never fails.
+	expiredClean bool
 
 	older, newer *Txn // the store's list of open transactions, guarded by store.mu
 
@@ -29,15 +38,10 @@ type Txn struct {
 	driver     DriverTxn // nil once released
 	ended      error     // why no operation is possible any more; nil while open
 	writes     writeSet
-	tooLarge   bool // a write did not fit: only a rollback is possible
-	savepoints int  // how many have been made
+	savepoints int // how many have been made
 	discarded  []discarded
-	cursors    []*Cursor
-	onCommit   []func()
-
-	// expiredClean: the lifetime ended it, with nothing to write; a read-only
-	// commit never fails.
-	expiredClean bool
+	cursors    *Cursor // newest of the open ones, linked by older and newer
+	hooks      []hook
 
 	commitVersion Version
 	doomed        atomic.Pointer[error] // set by the reaper and Close
@@ -50,6 +54,7 @@ type Savepoint struct {
 	writes   writeSet
 	tooLarge bool
 	hooks    int
+	marks    []any // of what was attached
 }
 
 // discarded savepoints have numbers above after and up to last. Noting them,
@@ -317,18 +322,38 @@ func (t *Txn) Scan(ctx context.Context, r Range, o *ScanOptions) iter.Seq2[Pair,
 // Savepoint marks the transaction's present state. It costs little: the write
 // set is shared until one of the two changes.
 func (t *Txn) Savepoint() (*Savepoint, error) {
-	if err := t.enterWrite(); err != nil {
+	sp := t.attached.newSavepoint()
+	if err := t.mark(sp); err != nil {
 		return nil, err
+	}
+	sp.marks = t.attached.marks(sp.marks)
+	return sp, nil
+}
+
+func (t *Txn) mark(sp *Savepoint) error {
+	if err := t.enterWrite(); err != nil {
+		return err
 	}
 	defer t.unlock()
 	t.savepoints++
-	return &Savepoint{txn: t, number: t.savepoints, writes: t.writes.clone(), tooLarge: t.tooLarge, hooks: len(t.onCommit)}, nil
+	sp.txn, sp.number = t, t.savepoints
+	sp.writes, sp.tooLarge, sp.hooks = t.writes.clone(), t.tooLarge, len(t.hooks)
+	return nil
 }
 
-// RollbackTo undoes every write, lock and OnCommit since sp was made, an
-// ErrTxnTooLarge included, and discards the savepoints made after sp. sp
-// itself can be used again.
+// RollbackTo undoes every write, lock, OnCommit and BeforeCommit since sp was made,
+// an ErrTxnTooLarge included, and discards the savepoints made after sp. What is
+// attached to the transaction returns to its state of then. sp itself can be used
+// again.
 func (t *Txn) RollbackTo(sp *Savepoint) error {
+	if err := t.undo(sp); err != nil {
+		return err
+	}
+	t.attached.reset(sp.marks)
+	return nil
+}
+
+func (t *Txn) undo(sp *Savepoint) error {
 	if sp == nil || sp.txn != t {
 		return ErrSavepoint
 	}
@@ -341,8 +366,8 @@ func (t *Txn) RollbackTo(sp *Savepoint) error {
 	}
 	t.writes = sp.writes.clone()
 	t.tooLarge = sp.tooLarge
-	clear(t.onCommit[sp.hooks:])
-	t.onCommit = t.onCommit[:sp.hooks]
+	clear(t.hooks[sp.hooks:])
+	t.hooks = t.hooks[:sp.hooks]
 	return nil
 }
 
@@ -367,12 +392,7 @@ func (t *Txn) discardAfter(number int) bool {
 // goroutine that commits and in order of registration. It does not run after
 // a rollback, a failed commit or ErrCommitUnknown.
 func (t *Txn) OnCommit(fn func()) {
-	t.mu.Lock()
-	defer t.unlock()
-	t.finishDoomed()
-	if t.ended == nil || t.expiredClean { // else there is no commit to wait for
-		t.onCommit = append(t.onCommit, fn)
-	}
+	t.addHook(hook{after: fn})
 }
 
 // SetDurability chooses the durability of this transaction's commit.
@@ -389,16 +409,18 @@ func (t *Txn) SetDurability(d Durability) error {
 	return nil
 }
 
-// Commit ends the transaction and makes its writes visible, all or none. On
-// success its functions given to OnCommit have run. Its errors:
+// Commit runs the functions given to BeforeCommit, ends the transaction and makes
+// its writes visible, all or none. On success the functions given to OnCommit have
+// run. Its errors:
 //
+//   - the error of a function given to BeforeCommit: nothing was written.
 //   - ErrConflict, ErrTxnTooOld, ErrTxnTooLarge, a context error that had
 //     occurred before, and others not named below: nothing was written.
 //   - ErrCommitUnknown: see there. A context that ends during Commit gives
 //     this error if the engine could not say what became of the commit.
 //
 // A transaction that wrote and locked nothing, and did not try to after its
-// lifetime, always commits.
+// lifetime, always commits unless a function given to BeforeCommit fails.
 func (t *Txn) Commit(ctx context.Context) error {
 	if t.managed {
 		return ErrManaged
@@ -407,17 +429,22 @@ func (t *Txn) Commit(ctx context.Context) error {
 }
 
 func (t *Txn) commit(ctx context.Context) error {
+	if err := t.runBefore(ctx); err != nil {
+		return err
+	}
 	hooks, err := t.commitWrites(ctx)
 	if err != nil {
 		return err
 	}
-	for _, fn := range hooks {
-		fn()
+	for _, h := range hooks {
+		if h.after != nil {
+			h.after()
+		}
 	}
 	return nil
 }
 
-func (t *Txn) commitWrites(ctx context.Context) ([]func(), error) {
+func (t *Txn) commitWrites(ctx context.Context) ([]hook, error) {
 	t.mu.Lock()
 	defer t.unlock()
 	t.finishDoomed()
@@ -451,9 +478,9 @@ func (t *Txn) commitWrites(ctx context.Context) ([]func(), error) {
 	return t.committed(v), nil
 }
 
-func (t *Txn) committed(v Version) []func() {
+func (t *Txn) committed(v Version) []hook {
 	t.commitVersion = v
-	return t.onCommit
+	return t.hooks
 }
 
 // Rollback ends the transaction without writing anything. It may be called at
@@ -569,21 +596,31 @@ func (t *Txn) finishUnlessBegun() {
 }
 
 func (t *Txn) closeCursors() {
-	for len(t.cursors) > 0 {
-		c := t.cursors[len(t.cursors)-1]
-		t.cursors = t.cursors[:len(t.cursors)-1]
+	for c := t.cursors; c != nil; c = t.cursors {
+		t.forget(c)
 		c.end()
 	}
-	t.cursors = nil
 }
 
-// forget drops an open cursor from the list, putting the last in its place.
+// remember puts a cursor that was opened on the list.
+func (t *Txn) remember(c *Cursor) {
+	if c.older = t.cursors; c.older != nil {
+		c.older.newer = c
+	}
+	t.cursors = c
+}
+
+// forget drops an open cursor from the list.
 func (t *Txn) forget(c *Cursor) {
-	last := len(t.cursors) - 1
-	t.cursors[c.at] = t.cursors[last]
-	t.cursors[c.at].at = c.at
-	t.cursors[last] = nil
-	t.cursors = t.cursors[:last]
+	if c.newer != nil {
+		c.newer.older = c.older
+	} else {
+		t.cursors = c.older
+	}
+	if c.older != nil {
+		c.older.newer = c.newer
+	}
+	c.older, c.newer = nil, nil
 }
 
 // expired tells whether the lifetime has passed. The reaper may be late.

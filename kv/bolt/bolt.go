@@ -67,9 +67,9 @@ func (o *Options) withDefaults() (Options, error) {
 // Open opens the store in file, and makes it, readable by its owner only, if
 // need be; the folder must exist. Errors wrap kv.ErrLocked if the store is open
 // already, in this process or another; kv.ErrCorrupt if the file is damaged or
-// somebody else's; kv.ErrOptions if o is out of range or contradicts the
-// store; and kv.ErrUnavailable together with the operating system's error
-// otherwise.
+// somebody else's; kv.ErrNewerFormat if a newer version of this package made the
+// store; kv.ErrOptions if o is out of range or contradicts the store; and
+// kv.ErrUnavailable together with the operating system's error otherwise.
 //
 // The store's As knows *bbolt.DB, for statistics and backups (bbolt.Tx.WriteTo).
 // A bbolt transaction of one's own that is open at Close blocks it, and one

@@ -171,9 +171,10 @@ func TestForeignFiles(t *testing.T) {
 			_, err := tx.CreateBucket([]byte("things"))
 			return err
 		},
-		"another format": func(tx *bbolt.Tx) error {
+		"a newer format": func(tx *bbolt.Tx) error {
 			return tx.Bucket([]byte("meta")).Put([]byte("format"), binary.BigEndian.AppendUint64(nil, 2))
 		},
+		"format 0":         func(tx *bbolt.Tx) error { return tx.Bucket([]byte("meta")).Put([]byte("format"), make([]byte, 8)) },
 		"a missing number": func(tx *bbolt.Tx) error { return tx.Bucket([]byte("meta")).Delete([]byte("version")) },
 		"a version at the end of time": func(tx *bbolt.Tx) error {
 			return tx.Bucket([]byte("meta")).Put([]byte("reserved"), bytes.Repeat([]byte{0xFF}, 8))
@@ -193,11 +194,16 @@ func TestForeignFiles(t *testing.T) {
 			require.NoError(t, err)
 			require.NoError(t, db.Update(fill))
 			require.NoError(t, db.Close())
+			want := kv.ErrCorrupt
+			if name == "a newer format" {
+				want = kv.ErrNewerFormat
+			}
 			for range 2 { // the first one gives back the lock
 				_, err = bolt.Open(file, nil)
-				require.ErrorIs(t, err, kv.ErrCorrupt)
+				require.ErrorIs(t, err, want)
+				require.NotErrorIs(t, err, kv.ErrUnavailable)
 			}
-			require.ErrorIs(t, bolt.Compact(file+".new", file), kv.ErrCorrupt)
+			require.ErrorIs(t, bolt.Compact(file+".new", file), want)
 			require.NoFileExists(t, file+".new")
 		})
 	}

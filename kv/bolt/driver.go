@@ -13,6 +13,7 @@ import (
 
 	"github.com/tito-db/tito-go/kv"
 	"github.com/tito-db/tito-go/kv/internal/occ"
+	"github.com/tito-db/tito-go/kv/internal/settings"
 )
 
 // driver is an open store.
@@ -45,10 +46,10 @@ func open(file string, o *Options) (*driver, error) {
 	if err != nil {
 		return nil, classify(errors.Join(err, d.closeFile()))
 	}
-	d.opened = s.reserved
-	d.info = kv.Info{Name: "bolt", Limits: kv.DefaultLimits(), TxnLifetime: s.lifetime}
+	d.opened = s.Reserved
+	d.info = kv.Info{Name: "bolt", Limits: kv.DefaultLimits(), TxnLifetime: s.Lifetime}
 	d.info.Limits.MaxTxnSize = min(max(o.MaxTxnSize, kv.DefaultMaxTxnSize), o.MaxSize)
-	d.ctl = occ.New(occ.Options{Last: s.reserved, Reserve: d.reserve})
+	d.ctl = occ.New(occ.Options{Last: s.Reserved, Reserve: d.reserve})
 	d.combiner = startCombiner(d.commitGroup)
 	return d, nil
 }
@@ -159,7 +160,7 @@ func (d *driver) closeFile() error {
 // reserve keeps v as the highest version that may be handed out.
 func (d *driver) reserve(v kv.Version) error {
 	return d.write(func(tx *bbolt.Tx) error {
-		return writeNumber(tx.Bucket(metaBucket), reservedKey, uint64(v))
+		return writeNumber(tx.Bucket(metaBucket), settingsKeys[settings.Reserved], uint64(v))
 	})
 }
 

@@ -66,7 +66,7 @@ func (i Inside) Reserved() kv.Version {
 	if err != nil {
 		panic(err)
 	}
-	return s.reserved
+	return s.Reserved
 }
 
 // FreeList is where in the file bbolt's list of free pages is.

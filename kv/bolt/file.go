@@ -97,7 +97,7 @@ func syncFolder(file string) error {
 
 // classify makes an error of opening a file one of kv's.
 func classify(err error) error {
-	for _, known := range []error{kv.ErrCorrupt, kv.ErrLocked, kv.ErrOptions, kv.ErrUnavailable} {
+	for _, known := range []error{kv.ErrCorrupt, kv.ErrNewerFormat, kv.ErrLocked, kv.ErrOptions, kv.ErrUnavailable} {
 		if errors.Is(err, known) {
 			return err
 		}

@@ -136,15 +136,18 @@ func TestOwnKeys(t *testing.T) {
 	for _, c := range []struct {
 		name, key string
 		value     []byte // nil deletes it
+		want      error
 	}{
-		{"other format", "f", number(2)},
-		{"short format", "f", []byte{1}},
-		{"no format", "f", nil},
-		{"no lifetime", "l", nil},
-		{"lifetime of nothing", "l", number(0)},
-		{"negative lifetime", "l", bytes.Repeat([]byte{0xFF}, 8)},
-		{"no reserved version", "r", nil},
-		{"long reserved version", "r", make([]byte, 9)},
+		{"newer format", "f", number(2), kv.ErrNewerFormat},
+		{"format 0", "f", number(0), kv.ErrCorrupt},
+		{"short format", "f", []byte{1}, kv.ErrCorrupt},
+		{"no format", "f", nil, kv.ErrCorrupt},
+		{"no lifetime", "l", nil, kv.ErrCorrupt},
+		{"lifetime of nothing", "l", number(0), kv.ErrCorrupt},
+		{"negative lifetime", "l", bytes.Repeat([]byte{0xFF}, 8), kv.ErrCorrupt},
+		{"no reserved version", "r", nil, kv.ErrCorrupt},
+		{"long reserved version", "r", make([]byte, 9), kv.ErrCorrupt},
+		{"reserved version at the end of time", "r", bytes.Repeat([]byte{0xFF}, 8), kv.ErrCorrupt},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			dir := t.TempDir()
@@ -159,7 +162,8 @@ func TestOwnKeys(t *testing.T) {
 			}
 			require.NoError(t, s.Close())
 			_, err = pebble.Open(dir, nil)
-			require.ErrorIs(t, err, kv.ErrCorrupt)
+			require.ErrorIs(t, err, c.want)
+			require.NotErrorIs(t, err, kv.ErrUnavailable)
 		})
 	}
 }

@@ -15,11 +15,13 @@ import (
 
 	"github.com/tito-db/tito-go/kv"
 	"github.com/tito-db/tito-go/kv/internal/occ"
+	"github.com/tito-db/tito-go/kv/internal/settings"
 )
 
 // Open opens the store in directory dir, and makes both if need be. Errors
 // wrap kv.ErrLocked if the store is open already, in this process or another;
 // kv.ErrCorrupt if the directory holds damaged files or somebody else's;
+// kv.ErrNewerFormat if a newer version of this package made the store;
 // kv.ErrOptions if o is out of range or contradicts the store; and
 // kv.ErrUnavailable together with the operating system's error otherwise.
 //
@@ -60,7 +62,7 @@ func open(dir string, o *Options) (*driver, error) {
 	if err != nil {
 		return nil, openError(f, err)
 	}
-	s, err := loadState(db, o.TxnLifetime)
+	s, err := loadSettings(db, o.TxnLifetime)
 	if err == nil {
 		err = f.err()
 	}
@@ -119,10 +121,12 @@ func openError(f *fuse, err error) error {
 
 // classify makes an error of the engine one of kv's.
 func classify(err error) error {
-	switch {
-	case errors.Is(err, kv.ErrCorrupt), errors.Is(err, kv.ErrLocked), errors.Is(err, kv.ErrOptions), errors.Is(err, kv.ErrUnavailable):
-		return err
-	case pebble.IsCorruptionError(err):
+	for _, known := range []error{kv.ErrCorrupt, kv.ErrNewerFormat, kv.ErrLocked, kv.ErrOptions, kv.ErrUnavailable} {
+		if errors.Is(err, known) {
+			return err
+		}
+	}
+	if pebble.IsCorruptionError(err) {
 		return &corruption{err}
 	}
 	return fmt.Errorf("%w: %w", kv.ErrUnavailable, err)
@@ -152,17 +156,17 @@ type driver struct {
 	closed  bool
 }
 
-func newDriver(db *pebble.DB, f *fuse, s state, o *Options) *driver {
-	d := &driver{db: db, fuse: f, opened: s.reserved, info: kv.Info{
+func newDriver(db *pebble.DB, f *fuse, s settings.Settings, o *Options) *driver {
+	d := &driver{db: db, fuse: f, opened: s.Reserved, info: kv.Info{
 		Name:        "pebble",
 		Limits:      kv.DefaultLimits(),
-		TxnLifetime: s.lifetime,
+		TxnLifetime: s.Lifetime,
 		NoSync:      true,
 	}}
 	d.info.Limits.MaxTxnSize = min(max(o.MaxTxnSize, kv.DefaultMaxTxnSize), maxTxnSize)
-	d.ctl = occ.New(occ.Options{Last: s.reserved, Reserve: d.reserve})
-	d.snapshots.publish(db, s.reserved)
-	d.durable.advance(s.reserved) // opening has flushed all that the log held
+	d.ctl = occ.New(occ.Options{Last: s.Reserved, Reserve: d.reserve})
+	d.snapshots.publish(db, s.Reserved)
+	d.durable.advance(s.Reserved) // opening has flushed all that the log held
 	return d
 }
 
@@ -175,7 +179,7 @@ func (d *driver) reserve(v kv.Version) error {
 	if err := d.fuse.err(); err != nil {
 		return err
 	}
-	return d.engineError(setNumber(d.db, reservedKey, uint64(v), pebble.Sync))
+	return d.engineError(setNumber(d.db, settings.Reserved, uint64(v), pebble.Sync))
 }
 
 func (d *driver) Begin(_ context.Context, o kv.BeginOptions) (kv.DriverTxn, error) {

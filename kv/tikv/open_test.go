@@ -1,6 +1,7 @@
 package tikv_test
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"sync"
@@ -137,10 +138,18 @@ func TestForeignContents(t *testing.T) {
 	good := make([]byte, 16)
 	good[7] = 1    // the format
 	good[15-3] = 1 // of some lifetime
-	for _, v := range [][]byte{{1}, good[:8], good[:15], append([]byte{1}, good[1:]...), make([]byte, 16), append(good[:8:8], make([]byte, 8)...)} {
+	for _, v := range [][]byte{{1}, good[:8], good[:15], append(good[:16:16], 1), make([]byte, 16), append(good[:8:8], make([]byte, 8)...)} {
 		write(v)
 		_, err := c.OpenAt(t.Context(), prefix, nil)
 		require.ErrorIs(t, err, kv.ErrCorrupt)
+	}
+	newer := bytes.Clone(good)
+	newer[7] = 2
+	for _, v := range [][]byte{newer, newer[:8], append([]byte{1}, good[1:]...)} {
+		write(v)
+		_, err := c.OpenAt(t.Context(), prefix, nil)
+		require.ErrorIs(t, err, kv.ErrNewerFormat)
+		require.NotErrorIs(t, err, kv.ErrUnavailable)
 	}
 	write(good)
 	require.NoError(t, s.Close())

@@ -13,9 +13,9 @@ import (
 // Open opens the store at o.Prefix in the cluster whose PD servers, at least
 // one of them, are at pd ("host:port"), and makes it if need be. Errors wrap
 // kv.ErrOptions if o is out of range or contradicts the store; kv.ErrCorrupt if
-// there is something else at o.Prefix; kv.ErrUnavailable if the cluster does
-// not answer within o.Timeout; or the error of ctx, which bounds nothing but
-// the opening.
+// there is something else at o.Prefix; kv.ErrNewerFormat if a newer version of
+// this package made the store; kv.ErrUnavailable if the cluster does not answer
+// within o.Timeout; or the error of ctx, which bounds nothing but the opening.
 //
 // The store's As knows *tikv.KVStore, the client of package
 // github.com/tikv/client-go/v2/tikv. Closing it breaks the store.

@@ -78,7 +78,7 @@ func (d *Driver) open(ctx context.Context) (err error) {
 	if d.space, err = newKeyspace(d.opts.Prefix); err != nil {
 		return err
 	}
-	s, err := d.loadSettings(ctx)
+	s, err := d.loadTerms(ctx)
 	if err != nil {
 		return err
 	}

@@ -2,7 +2,6 @@ package engine
 
 import (
 	"context"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"time"
@@ -11,6 +10,7 @@ import (
 	"github.com/tikv/client-go/v2/txnkv/transaction"
 
 	"github.com/tito-db/tito-go/kv"
+	"github.com/tito-db/tito-go/kv/internal/settings"
 )
 
 // settingsKey is the name of the one key that makes a store: its value is the
@@ -18,38 +18,36 @@ import (
 // big-endian uint64.
 const settingsKey = "settings"
 
-// formatNumber is the layout of a store's keys. A store with another one is
-// not opened.
+// formatNumber is the layout of a store's keys. A store with a higher one is not
+// opened.
 const formatNumber = 1
 
 // MaxTxnLifetime is when the client gives up a transaction by itself.
 const MaxTxnLifetime = transaction.MaxTxnTimeUse*time.Millisecond - safeWindow
 
-// settings are what all who open a store must agree on.
-type settings struct {
+// terms are the settings that all who open a store must agree on.
+type terms struct {
 	lifetime time.Duration
 	now      uint64 // when they were read
 }
 
-// loadSettings reads the store's settings. It makes them if the store is new;
+// loadTerms reads the store's settings. It makes them if the store is new;
 // of several processes that do so at once one succeeds, and the others find
 // its. All of it takes Options.Timeout at most.
-func (d *Driver) loadSettings(ctx context.Context) (settings, error) {
+func (d *Driver) loadTerms(ctx context.Context) (terms, error) {
 	ctx, cancel := d.bounded(ctx)
 	defer cancel()
 	for {
-		s, err := d.tryLoadSettings(ctx)
+		s, err := d.tryLoadTerms(ctx)
 		switch {
 		case ctx.Err() == nil && unmade(err):
 			continue // somebody has made them, possibly this process, or the cluster was slow
 		case unmade(err):
-			return settings{}, CallError(ctx, nil) // the outcome of making them is nobody's business
+			return terms{}, CallError(ctx, nil) // the outcome of making them is nobody's business
 		case err != nil:
-			return settings{}, err
-		case d.opts.TxnLifetime != 0 && d.opts.TxnLifetime != s.lifetime:
-			return settings{}, fmt.Errorf("%w: TxnLifetime is %v, but the store has %v", kv.ErrOptions, d.opts.TxnLifetime, s.lifetime)
+			return terms{}, err
 		}
-		return s, nil
+		return s, settings.Agree(s.lifetime, d.opts.TxnLifetime)
 	}
 }
 
@@ -59,54 +57,52 @@ func unmade(err error) bool {
 	return errors.Is(err, kv.ErrConflict) || errors.Is(err, kv.ErrCommitUnknown) || errors.Is(err, kv.ErrTxnTooOld)
 }
 
-func (d *Driver) tryLoadSettings(ctx context.Context) (settings, error) {
+func (d *Driver) tryLoadTerms(ctx context.Context) (terms, error) {
 	ts, err := d.timestamp(ctx)
 	if err != nil {
-		return settings{}, err
+		return terms{}, err
 	}
 	d.info.TxnLifetime = kv.DefaultTxnLifetime // of this transaction; the store's is not known yet
 	t, err := d.newTxn(ts, false)
 	if err != nil {
-		return settings{}, err
+		return terms{}, err
 	}
 	defer t.Release()
 	key := d.space.ownKey(settingsKey)
 	v, err := t.snapshot().Get(ctx, key)
 	if err == nil {
-		return parseSettings(v, ts)
+		return parseTerms(v, ts)
 	}
 	if !tikverr.IsErrNotFound(err) {
-		return settings{}, t.readError(ctx, err)
+		return terms{}, t.readError(ctx, err)
 	}
-	s := settings{lifetime: d.opts.TxnLifetime, now: ts}
-	if s.lifetime == 0 {
-		s.lifetime = kv.DefaultTxnLifetime
-	}
+	s := terms{lifetime: settings.New(d.opts.TxnLifetime).Lifetime, now: ts}
 	if err := t.kv.Set(key, s.value()); err != nil {
-		return settings{}, commitError(ctx, err, outcome{})
+		return terms{}, commitError(ctx, err, outcome{})
 	}
 	_, err = t.commit(ctx)
 	return s, err
 }
 
-func (s settings) value() []byte {
-	v := binary.BigEndian.AppendUint64(nil, formatNumber)
-	return binary.BigEndian.AppendUint64(v, uint64(s.lifetime))
+func (s terms) value() []byte {
+	return settings.AppendNumber(settings.AppendNumber(nil, formatNumber), uint64(s.lifetime))
 }
 
-func parseSettings(v []byte, now uint64) (settings, error) {
-	if len(v) < 8 {
-		return settings{}, fmt.Errorf("%w: its settings have %d bytes", kv.ErrCorrupt, len(v))
+func parseTerms(v []byte, now uint64) (terms, error) {
+	format, err := settings.ParseNumber(v[:min(8, len(v))])
+	if err != nil {
+		return terms{}, err
 	}
-	if format := binary.BigEndian.Uint64(v); format != formatNumber {
-		return settings{}, fmt.Errorf("%w: its format is %d, this program reads %d", kv.ErrCorrupt, format, formatNumber)
+	if err := settings.CheckFormat(format, formatNumber); err != nil {
+		return terms{}, err
 	}
-	if len(v) != 16 {
-		return settings{}, fmt.Errorf("%w: its settings have %d bytes", kv.ErrCorrupt, len(v))
+	lifetime, err := settings.ParseNumber(v[8:])
+	if err != nil {
+		return terms{}, err
 	}
-	s := settings{lifetime: time.Duration(binary.BigEndian.Uint64(v[8:])), now: now}
-	if s.lifetime <= 0 || s.lifetime > MaxTxnLifetime {
-		return settings{}, fmt.Errorf("%w: its lifetime of transactions is out of range", kv.ErrCorrupt)
+	s := terms{lifetime: time.Duration(lifetime), now: now}
+	if s.lifetime > MaxTxnLifetime {
+		return terms{}, fmt.Errorf("%w: its lifetime of transactions is out of range", kv.ErrCorrupt)
 	}
-	return s, nil
+	return s, settings.CheckLifetime(s.lifetime)
 }
