@@ -11,20 +11,20 @@ import (
 // (kv.ErrConflict, kv.ErrTxnTooLarge, ...) and of contexts stay visible too.
 var (
 	// ErrNotFound: there is no row with the id.
-	ErrNotFound = errors.New("tito: row not found")
+	ErrNotFound = record.ErrNotFound // immutable
 
 	// ErrExists: Create was given an id that has a row.
-	ErrExists = errors.New("tito: row exists already")
+	ErrExists = record.ErrExists // immutable
 
 	// ErrStale: the row's revision is not the expected one.
-	ErrStale = errors.New("tito: row has another revision")
+	ErrStale = record.ErrStale // immutable
 
 	// ErrDuplicate: a unique index has an entry of another row for the same
 	// values. The error is a *DuplicateError.
-	ErrDuplicate = errors.New("tito: duplicate value in unique index")
+	ErrDuplicate = record.ErrDuplicate // immutable
 
 	// ErrRepeated: one call of a Many write names an id twice.
-	ErrRepeated = errors.New("tito: id given twice in one call")
+	ErrRepeated = record.ErrRepeated // immutable
 
 	// ErrMultiple: One found more than one row.
 	ErrMultiple = errors.New("tito: more than one row")
@@ -59,7 +59,7 @@ var (
 
 	// ErrNewerSchema: the row was written under a newer Schema.Version than
 	// the program declares.
-	ErrNewerSchema = errors.New("tito: row of a newer schema version")
+	ErrNewerSchema = record.ErrNewerSchema // immutable
 
 	// ErrSchema: a definition is invalid, or contradicts what the store was
 	// created with.
