@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/tito-db/tito-go/tito/internal/catalog"
 	"github.com/tito-db/tito-go/tito/internal/record"
 )
 
@@ -63,10 +64,10 @@ var (
 
 	// ErrSchema: a definition is invalid, or contradicts what the store was
 	// created with.
-	ErrSchema = errors.New("tito: schema error")
+	ErrSchema = catalog.ErrSchema // immutable
 
 	// ErrIndexNotReady: an index is new to a table that has rows already.
-	ErrIndexNotReady = errors.New("tito: index is not built")
+	ErrIndexNotReady = catalog.ErrIndexNotReady // immutable
 
 	// ErrNotRegistered: the table was not given to Open.
 	ErrNotRegistered = errors.New("tito: table is not part of this database")

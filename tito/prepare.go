@@ -20,7 +20,7 @@ type writing[T any, ID comparable] struct {
 
 // begin returns a writing that has to be ended, if there is no error.
 func (t *Table[T, ID]) begin(tx *Tx, o *WriteOptions) (writing[T, ID], error) {
-	b, err := t.bind(tx.db)
+	b, err := t.bind(tx)
 	if err != nil {
 		return writing[T, ID]{}, err
 	}

@@ -19,9 +19,10 @@ type Tx struct {
 // txState is what a DB keeps with a transaction. There is one, whoever asks for the
 // Tx, so that each use of the transaction knows of the others' changes.
 type txState struct {
-	tx      Tx
-	changes record.Changes
-	spare   *scratch // nil while a call uses it
+	tx       Tx
+	bindings bindings // of all that is done through the transaction
+	changes  record.Changes
+	spare    *scratch // nil while a call uses it
 }
 
 // scratch is memory that the calls of a transaction which write use one after the
@@ -86,7 +87,7 @@ func (db *DB) Begin(ctx context.Context, o *kv.TxnOptions) (*Tx, error) {
 // transaction it always returns the same Tx.
 func (db *DB) Tx(t *kv.Txn) *Tx {
 	s := t.Attach(db, func() kv.Attached {
-		s := &txState{}
+		s := &txState{bindings: *db.bindings.Load()}
 		s.tx = Tx{db: db, kv: t, state: s}
 		return s
 	})

@@ -150,7 +150,7 @@ func (t *Table[T, ID]) DeleteMany(ctx context.Context, tx *Tx, ids []ID, o *Writ
 // that were read, not written, and that the transaction's writes depend on. It
 // costs nothing beyond the commit.
 func (t *Table[T, ID]) Lock(ctx context.Context, tx *Tx, ids ...ID) error {
-	b, err := t.bind(tx.db)
+	b, err := t.bind(tx)
 	if err != nil {
 		return err
 	}
