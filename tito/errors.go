@@ -58,6 +58,10 @@ var (
 	// error is a *RowError.
 	ErrDecode = errors.New("tito: row cannot be decoded")
 
+	// ErrUnknownCodec: a row, or an event's image, was encoded by a codec that the
+	// program does not have. It wraps ErrDecode.
+	ErrUnknownCodec = fmt.Errorf("%w: unknown codec", ErrDecode)
+
 	// ErrNewerSchema: the row was written under a newer Schema.Version than
 	// the program declares.
 	ErrNewerSchema = record.ErrNewerSchema // immutable

@@ -234,7 +234,7 @@ func (t *Table[T, ID]) readable(s *record.Stamp) error {
 		return fmt.Errorf("%w: %d, this program has %d", ErrNewerSchema, s.Schema, t.schema.Version)
 	}
 	if t.codec(s.Codec) == nil {
-		return fmt.Errorf("%w: no codec with id %d", ErrDecode, s.Codec)
+		return fmt.Errorf("%w with id %d", ErrUnknownCodec, s.Codec)
 	}
 	return nil
 }
