@@ -17,7 +17,8 @@ var (
 	// ErrExists: Create was given an id that has a row.
 	ErrExists = record.ErrExists // immutable
 
-	// ErrStale: the row's revision is not the expected one.
+	// ErrStale: the row's revision is not the expected one, or a function that the
+	// write calls changed the row meanwhile.
 	ErrStale = record.ErrStale // immutable
 
 	// ErrDuplicate: a unique index has an entry of another row for the same

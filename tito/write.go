@@ -49,18 +49,18 @@ func (t *Table[T, ID]) Update(ctx context.Context, tx *Tx, rec *T, o *WriteOptio
 
 // CreateMany is Create for several records, at the cost of one: one batch get
 // and the commit. Rules are judged over the state after the whole call. An
-// error leaves all of them unwritten. An id that stands twice is ErrRepeated.
+// error leaves all records unwritten. An id that stands twice is ErrRepeated.
 func (t *Table[T, ID]) CreateMany(ctx context.Context, tx *Tx, recs []*T, o *WriteOptions) ([]*T, error) {
 	return t.writeMany(ctx, tx, recs, record.Absent, o)
 }
 
-// PutMany is Put for several records; see CreateMany.
+// PutMany is Put for several records, under the rules of CreateMany.
 func (t *Table[T, ID]) PutMany(ctx context.Context, tx *Tx, recs []*T, o *WriteOptions) ([]*T, error) {
 	return t.writeMany(ctx, tx, recs, record.Anything, o)
 }
 
-// UpdateMany is Update for several records; see CreateMany. Rows can swap the
-// values of a unique index in one call.
+// UpdateMany is Update for several records, under the rules of CreateMany: rows can
+// swap the values of a unique index in one call.
 func (t *Table[T, ID]) UpdateMany(ctx context.Context, tx *Tx, recs []*T, o *WriteOptions) ([]*T, error) {
 	return t.writeMany(ctx, tx, recs, record.Present, o)
 }
@@ -118,7 +118,8 @@ func (t *Table[T, ID]) Delete(ctx context.Context, tx *Tx, id ID, o *WriteOption
 	return w.apply(ctx)
 }
 
-// DeleteMany removes the rows with the ids, and returns how many there were.
+// DeleteMany removes the rows with the ids, and returns how many it removed: an id
+// without a row, and one that stands twice, is no error.
 // It costs one batch get and the commit.
 func (t *Table[T, ID]) DeleteMany(ctx context.Context, tx *Tx, ids []ID, o *WriteOptions) (int, error) {
 	w, err := t.begin(tx, o)
@@ -161,7 +162,7 @@ func (t *Table[T, ID]) Lock(ctx context.Context, tx *Tx, ids ...ID) error {
 	return tx.kv.Lock(ctx, keys...)
 }
 
-// noExpect is for writes that cannot expect a revision.
+// noExpect refuses Expect, for writes that cannot expect a revision.
 func (o *WriteOptions) noExpect() error {
 	if o != nil && o.Expect != 0 {
 		return fmt.Errorf("%w: Expect is for writes of one row that is there", ErrOptions)
