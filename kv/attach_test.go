@@ -348,7 +348,8 @@ func TestBeforeCommitMayNot(t *testing.T) {
 			return tx.Set([]byte("a"), []byte("1"))
 		}
 		if managed {
-			return s, s.Update(t.Context(), body)
+			err := s.Update(t.Context(), body)
+			return s, err
 		}
 		tx := begin(t, s, nil)
 		defer tx.Rollback()

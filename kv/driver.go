@@ -37,7 +37,11 @@ type Driver interface {
 	Info() Info
 
 	// As sets target, a non-nil pointer, to the native handle if its type is
-	// one that the driver documents, and reports whether it did.
+	// one that the driver documents, and reports whether it did. It is also the one
+	// way to what a driver can do beyond this interface: target is then a pointer to
+	// an interface or function type. A type assertion would fail on a driver with
+	// something wrapped around it (see Intercept), while a wrapper that embeds the
+	// Driver passes As on.
 	As(target any) bool
 
 	// Close releases the engine. Store calls it once, when no transaction is open.
@@ -46,7 +50,7 @@ type Driver interface {
 
 // BeginOptions says what kind of transaction Begin opens.
 type BeginOptions struct {
-	// ReadOnly promises that Commit is never called.
+	// ReadOnly promises that Store never calls Commit.
 	ReadOnly bool
 }
 
@@ -58,8 +62,8 @@ type Info struct {
 	// Limits of the engine. Store enforces them, lowered by its Options.
 	Limits Limits
 
-	// TxnLifetime bounds read-write transactions. It is kept in the store, so
-	// that all processes agree.
+	// TxnLifetime bounds read-write transactions. The driver keeps it in the
+	// store, so that all processes agree.
 	TxnLifetime time.Duration
 
 	// Shared tells whether several processes can have the store open at the
@@ -73,14 +77,13 @@ type Info struct {
 
 // Limits are sizes in bytes. A write past one fails before anything is written.
 type Limits struct {
-	MaxKeySize   int // of one key
-	MaxValueSize int // of one value
-	MaxTxnSize   int // of all keys and values written, and keys locked, by a transaction
+	MaxKeySize   int // one key
+	MaxValueSize int // one value
+	MaxTxnSize   int // all that one transaction writes: keys, values and locked keys
 }
 
-// DriverTxn is one transaction of a driver. It is used by one goroutine at a
-// time, together with its cursors, and Release is called on it exactly once,
-// after Commit too.
+// DriverTxn is one transaction of a driver. One goroutine at a time uses it and
+// its cursors. Store calls Release exactly once, after Commit too.
 type DriverTxn interface {
 	// ReadVersion is the version of the snapshot: it holds the effects of
 	// exactly the commits at or below it.
@@ -98,12 +101,12 @@ type DriverTxn interface {
 	Cursor(ctx context.Context, r Range, o CursorOptions) (DriverCursor, error)
 
 	// Commit applies c atomically and returns its version, which is above the
-	// ReadVersion and every version handed out before Commit was called. Commits
-	// side by side may get the same one if they have no key in common. Errors that wrap ErrConflict,
-	// ErrTxnTooOld, ErrTxnTooLarge, ErrKeyTooLarge, ErrValueTooLarge,
-	// ErrReadOnly, ErrClosed or ErrUnavailable promise that nothing was and
-	// will be written; any other error is reported as ErrCommitUnknown.
-	// Commit is called at most once, with all cursors closed.
+	// ReadVersion and every version handed out before Commit was called. Two
+	// commits that run side by side may get the same version if they have no key in
+	// common. Errors that wrap ErrConflict, ErrTxnTooOld, ErrTxnTooLarge,
+	// ErrKeyTooLarge, ErrValueTooLarge, ErrReadOnly, ErrClosed or ErrUnavailable
+	// promise that nothing was and will be written; Store reports any other error
+	// as ErrCommitUnknown. Store calls Commit at most once, with all cursors closed.
 	Commit(ctx context.Context, c *Commit) (Version, error)
 
 	// Release frees the snapshot. Cursors have been closed before.
@@ -151,14 +154,14 @@ type DriverCursor interface {
 	// forward.
 	Seek(ctx context.Context, key []byte) bool
 
-	// Key and Value return the current pair. They are called only after Next
-	// or Seek returned true; Value only if the cursor is not KeysOnly.
+	// Key and Value return the current pair. Store calls them only after Next or
+	// Seek returned true, and Value only if the cursor is not KeysOnly.
 	Key() []byte
 	Value() []byte
 
 	// Err returns the error that ended the cursor, nil at a plain end.
 	Err() error
 
-	// Close releases the cursor. It is called exactly once.
+	// Close releases the cursor. Store calls it exactly once.
 	Close()
 }

@@ -96,8 +96,8 @@ var definite = [...]error{ // immutable
 	ErrReadOnly, ErrClosed, ErrUnavailable,
 }
 
-// commitError sorts a driver's commit error: definite ones stay as they are,
-// everything else means that the outcome is not known.
+// commitError sorts a driver's commit error: a definite error stays as it is, and
+// any other error means that the outcome is not known.
 func commitError(err error) error {
 	if errors.Is(err, ErrCommitUnknown) {
 		return err

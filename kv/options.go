@@ -63,13 +63,14 @@ type Options struct {
 	// included. Default 100.
 	MaxAttempts int
 
-	// MinBackoff and MaxBackoff bound the exponentially growing pauses between
-	// attempts, of which each is drawn at random between zero and the current
-	// bound. Defaults 200 µs and 100 ms.
+	// MinBackoff and MaxBackoff are the first and the highest bound of the pause
+	// between two attempts. The bound doubles with each attempt, and Update draws the
+	// pause at random between zero and the bound. Defaults 200 µs and 100 ms.
 	MinBackoff, MaxBackoff time.Duration
 
-	// Wrap, if set, is put around the driver when the store is opened. It is
-	// how kvtest counts driver calls and injects faults.
+	// Wrap, if set, is put around the driver when the store is opened: to see its
+	// calls with Intercept, or to count them and inject faults with package
+	// kvtest/kvfault. It returns a Driver that passes As on.
 	Wrap func(Driver) Driver
 }
 

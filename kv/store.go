@@ -16,7 +16,7 @@ type Store struct {
 
 	mu     sync.Mutex
 	open   *Txn          // newest of the open transactions, linked by older and newer
-	active int           // open transactions, and calls of the driver outside of one
+	active int           // open transactions, and driver calls that belong to no transaction
 	reaper *time.Timer   // dooms transactions past their lifetime; nil until first needed
 	reapAt time.Time     // when reaper fires; zero if it is not armed
 	closed bool          // nothing new may begin
@@ -43,7 +43,7 @@ func NewStore(d Driver, o *Options) (*Store, error) {
 		err = fmt.Errorf("%w: TxnLifetime is %v, but the store has %v", ErrOptions, opts.TxnLifetime, s.info.TxnLifetime)
 	}
 	if err != nil {
-		_ = d.Close() // as above
+		_ = d.Close() // the options are at fault; nothing was written
 		return nil, err
 	}
 	return s, nil
@@ -78,9 +78,10 @@ func (s *Store) Watermark(ctx context.Context) (Version, error) {
 	return s.driver.Watermark(ctx)
 }
 
-// WaitDurable returns once every commit at or below v survives a crash.
-// Commits become visible before they are durable; with Sync this waits for
-// other transactions' commits that were read, with NoSync for one's own too.
+// WaitDurable returns once every commit at or below v survives a crash. Commits
+// become visible before they are durable, so a transaction can read what a crash
+// takes back. A caller with Sync waits here for other transactions' commits that
+// it has read, and one with NoSync for its own commits as well.
 func (s *Store) WaitDurable(ctx context.Context, v Version) error {
 	if err := ctxError(ctx); err != nil {
 		return err
@@ -250,9 +251,9 @@ func (s *Store) reap() {
 }
 
 // Close waits for calls that are under way in the engine, fails all other open
-// transactions with ErrClosed, and releases the engine; acknowledged commits,
-// NoSync ones too, are durable then. Every later use of the
-// store, its transactions and cursors is an error that wraps ErrClosed (or
+// transactions with ErrClosed, and releases the engine. When it has returned,
+// every acknowledged commit is durable, also one with NoSync. Every later use of
+// the store, its transactions and cursors is an error that wraps ErrClosed (or
 // ErrTxnDone for transactions that had ended), never a panic. The second Close
 // returns ErrClosed.
 func (s *Store) Close() error {

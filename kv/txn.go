@@ -23,7 +23,7 @@ type Txn struct {
 	readOnly   bool
 	managed    bool // by Run, or by a commit under way: the user may not end it
 	committing bool // the functions given to BeforeCommit run, or have run
-	lateHook   bool // one of those has called BeforeCommit
+	lateHook   bool // a function given to BeforeCommit has called BeforeCommit
 	tooLarge   bool // a write did not fit: only a rollback is possible
 
 	// expiredClean: the lifetime ended it, with nothing to write; a read-only
@@ -40,7 +40,7 @@ type Txn struct {
 	writes     writeSet
 	savepoints int // how many have been made
 	discarded  []discarded
-	cursors    *Cursor // newest of the open ones, linked by older and newer
+	cursors    *Cursor // newest open cursor, linked by older and newer
 	hooks      []hook
 
 	commitVersion Version
@@ -57,8 +57,10 @@ type Savepoint struct {
 	marks    []any // of what was attached
 }
 
-// discarded savepoints have numbers above after and up to last. Noting them,
-// not the live ones, lets a savepoint that the caller drops be collected.
+// discarded is a span of savepoints to which RollbackTo returns no more: those with
+// numbers above after and up to last. The transaction notes the discarded savepoints
+// and not the live ones, so that the garbage collector can take a savepoint that the
+// caller drops.
 type discarded struct{ after, last int }
 
 // Pair is a key and its value. Bytes from Scan are valid until the next
@@ -129,9 +131,9 @@ func (t *Txn) get(ctx context.Context, key []byte) ([]byte, error) {
 	return v, nil
 }
 
-// BatchGet returns the values of keys positionally, nil for those without
-// one, owned by the caller. It costs one driver round trip, none if the write
-// set holds all the keys.
+// BatchGet returns the values of keys positionally, nil for a key without a value.
+// The caller owns the values. BatchGet costs one driver round trip, or none if the
+// write set holds all the keys.
 func (t *Txn) BatchGet(ctx context.Context, keys [][]byte) ([][]byte, error) {
 	for _, k := range keys {
 		if len(k) == 0 {
@@ -175,8 +177,8 @@ func (t *Txn) BatchGet(ctx context.Context, keys [][]byte) ([][]byte, error) {
 	return values, nil
 }
 
-// answersAny tells whether there is a key among keys for which the driver is
-// not asked: one that was written, or is too long to be stored.
+// answersAny tells whether BatchGet can answer for some key without the driver: the
+// transaction has written that key, or the key is too long to be stored.
 func (t *Txn) answersAny(keys [][]byte) bool {
 	for _, k := range keys {
 		if len(k) > t.store.info.Limits.MaxKeySize {

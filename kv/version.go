@@ -3,10 +3,10 @@ package kv
 import "time"
 
 // Version is a point in a store's commit order. Versions of one store never go
-// backwards, across reopen, crash and steps of the wall clock too: what a call
-// hands out is not below what was handed out before it began. Two commits of
-// one version are possible only of transactions that ran side by side and of
-// which neither wrote or locked a key that the other did; so a key's changes
+// backwards, across reopen, crash and steps of the wall clock too: a call hands
+// out no version below one that was handed out before the call began. Two commits
+// may have one version only if their transactions ran side by side and neither
+// wrote or locked a key that the other did; so the versions of a key's changes
 // ascend. The upper 46 bits are Unix time in milliseconds, the lower 18 a
 // counter: the layout of a TiKV timestamp, which all drivers follow. Zero is
 // before every commit.

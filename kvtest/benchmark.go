@@ -12,10 +12,10 @@ import (
 	"github.com/tito-db/tito-go/kv"
 )
 
-// Raw is an engine without kv, as a program would use it that does without
-// what kv adds: conflict checks, versions, limits, lifetimes. Each function
-// does once what its shape of Benchmark does through kv; a nil one leaves its
-// shapes without comparison. All may be called from many goroutines at once.
+// Raw is an engine without kv, as a program would use it that needs nothing of what
+// kv adds: conflict checks, versions, limits, lifetimes. Each function does once
+// what its shape of Benchmark does through kv; a nil function leaves its shapes
+// without comparison. Benchmark calls the functions from many goroutines at once.
 type Raw struct {
 	// Load stores pairs before anything is measured. It must not be nil.
 	Load func(pairs []kv.Pair) error
@@ -146,7 +146,7 @@ func median(times []float64) float64 {
 type workload struct {
 	ctx   context.Context
 	store *kv.Store
-	raw   *Raw // empty if there is none
+	raw   *Raw // empty if the harness has no Raw
 	keys  [][]byte
 	value []byte
 }

@@ -8,8 +8,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// Cases of this group end the lives of a store, and compare what it holds in
-// the next one with what it had acknowledged. Kill does so with processes.
+// Cases of this group end the lives of a store, and compare what the store holds in
+// its next life with what it had acknowledged. Kill does so with processes.
 
 func crashCases() []testCase {
 	return []testCase{
@@ -24,7 +24,7 @@ func crashCases() []testCase {
 
 const trailWorkers = 6
 
-// ending is how a life ends: what was acknowledged in it is durable, or not.
+// ending is how a life ends: with all that was acknowledged durable, or not.
 type ending bool
 
 const (
@@ -48,7 +48,8 @@ func (f *fixture) endTwice() ending {
 	return well
 }
 
-// endAtOnce: whether Close got to make all durable is not known.
+// endAtOnce crashes a store that is being closed: nobody knows whether Close has
+// made all commits durable.
 func (f *fixture) endAtOnce() ending {
 	var closing sync.WaitGroup
 	dying := f.store

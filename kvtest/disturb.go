@@ -23,7 +23,7 @@ type DisturbOptions struct {
 	// something committed. Default 30 s.
 	Recovery time.Duration
 
-	// Seed of the workers; zero draws one, which is logged.
+	// Seed decides what the workers do. Zero draws a seed, and Disturb logs it.
 	Seed uint64
 }
 
@@ -33,14 +33,14 @@ const (
 	disturbAfter    = 40 // acknowledgements
 )
 
-// Disturb proves that a store whose servers are elsewhere outlives trouble of
-// theirs. Workers commit to s from several goroutines; when they have begun to,
-// disturb is called, which makes trouble and ends it. Meanwhile calls may fail
+// Disturb proves that a store whose servers are elsewhere outlives trouble of its
+// servers. Workers commit to s from several goroutines. When they have begun,
+// Disturb calls disturb, which makes trouble and ends it. Meanwhile calls may fail
 // with kv.ErrUnavailable, kv.ErrTxnTooOld or kv.ErrCommitUnknown. t fails unless
 //
-//   - after that each worker commits again within o.Recovery;
-//   - every acknowledged commit is there, and of those whose outcome was unknown
-//     each is there as a whole or not at all;
+//   - each worker commits again within o.Recovery after disturb has returned;
+//   - every acknowledged commit is there, and every commit with an unknown outcome
+//     is there as a whole or not at all;
 //   - versions ascend.
 //
 // s is empty at first, and stays open.
@@ -80,12 +80,12 @@ type disturbed struct {
 	mu       sync.Mutex
 	trail    *trail
 	total    int           // acknowledgements
-	over     bool          // the disturbance is
-	again    []bool        // by worker: it has begun to commit since, and succeeded
+	over     bool          // the disturbance has ended
+	again    []bool        // by worker: a commit that it began after the disturbance has succeeded
 	enough   bool          // workers are to stop
-	failures int           // calls that failed as they may
-	failed   error         // those that failed as they may not
-	changed  chan struct{} // closed, and replaced, when any of these has changed
+	failures int           // calls that failed with an error that trouble allows
+	failed   error         // the calls that failed with any other error
+	changed  chan struct{} // closed, and replaced, when another field has changed
 }
 
 func (d *disturbed) run(t testing.TB, disturb func(ctx context.Context) error, recovery time.Duration, seed uint64) {

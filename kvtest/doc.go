@@ -1,6 +1,6 @@
-// Package kvtest proves that a driver of package kv keeps kv's contract, counts
-// what code built on kv asks of a driver, and measures a driver beside its
-// engine. Drivers' tests and the tests of code above kv import it.
+// Package kvtest proves that a driver of package kv keeps kv's contract, and
+// measures a driver beside its engine. Drivers' tests import it. Package kvfault,
+// beneath it, counts calls and injects faults for the tests of any program.
 //
 // # Conformance
 //
@@ -27,17 +27,11 @@
 //
 // # Faults and crashes
 //
-// [Faulty] wraps a driver and makes its calls fail, wait, or happen without an
-// acknowledgement, by rule; its Sweep tries a program with each of its driver
-// calls going wrong in turn. The suite does so with every driver, ends stores'
-// lives by Harness.Reopen and Harness.Crash while clients commit, and compares
-// what is left with what was acknowledged. [Kill] does that to whole processes,
-// and [Disturb] does while a store's servers are in trouble.
-//
-// # Costs
-//
-// [Counting] wraps a driver and counts its calls: on a remote store round trips
-// are the cost that matters, and the count is the same on every machine.
+// The suite makes each of a program's driver calls fail, wait, or happen without
+// an acknowledgement in turn. It ends stores' lives by Harness.Reopen and
+// Harness.Crash while clients commit, and compares what is left with what was
+// acknowledged. [Kill] does that to whole processes, and [Disturb] does it while
+// a store's servers are in trouble.
 //
 // # Speed
 //
@@ -46,11 +40,11 @@
 //
 // # Reading the source
 //
-// harness.go is the entrance, recorder.go what a case runs against (it is why
-// the suite can be run on broken drivers, in its own tests, to see that they
-// are caught), fixture.go what cases share. The cases are in functional_*.go,
-// iterators_*.go, isolation_*.go, programs.go, histories.go, crashes.go,
-// faults.go and endurance.go; suite.go lists them. trail.go is the workload of
-// which crashes.go and kill.go look for traces. program*.go are the random programs and the reference,
-// internal/history is the checker of histories.
+// harness.go is the entrance. recorder.go is what a case runs against; it lets the
+// suite's own tests run the suite on broken drivers, to see that it catches them.
+// fixture.go is what cases share. The cases are in functional_*.go, iterators_*.go,
+// isolation_*.go, programs.go, histories.go, crashes.go, faults.go and
+// endurance.go; suite.go lists them. trail.go is the workload whose traces
+// crashes.go and kill.go look for. program*.go are the random programs and the
+// reference, internal/history is the checker of histories.
 package kvtest

@@ -15,6 +15,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/tito-db/tito-go/kv"
+	"github.com/tito-db/tito-go/kvtest/kvfault"
 )
 
 // Cases of this group are about time and numbers: many keys, old snapshots,
@@ -28,10 +29,10 @@ func enduranceCases() []testCase {
 		{name: "idle transactions hold nobody up", run: idleTransactions},
 		{name: "one of many always wins", run: oneAlwaysWins},
 		{name: "progress under contention", run: contention},
-		{name: "cancelled while waiting", run: func(f *fixture) { f.cancelEachCall(Rule{Hold: true}) }},
-		{name: "cancelled while waiting for the answer", run: func(f *fixture) { f.cancelEachCall(Rule{Hold: true, After: true}) }},
-		{name: "cancelled unheard", run: func(f *fixture) { f.cancelEachCall(Rule{Hold: true, Deaf: true}) }},
-		{name: "cancelled unheard before the answer", run: func(f *fixture) { f.cancelEachCall(Rule{Hold: true, Deaf: true, After: true}) }},
+		{name: "cancelled while waiting", run: func(f *fixture) { f.cancelEachCall(kvfault.Rule{Hold: true}) }},
+		{name: "cancelled while waiting for the answer", run: func(f *fixture) { f.cancelEachCall(kvfault.Rule{Hold: true, After: true}) }},
+		{name: "cancelled unheard", run: func(f *fixture) { f.cancelEachCall(kvfault.Rule{Hold: true, Deaf: true}) }},
+		{name: "cancelled unheard before the answer", run: func(f *fixture) { f.cancelEachCall(kvfault.Rule{Hold: true, Deaf: true, After: true}) }},
 		{name: "cancelled at any moment", run: cancelledAnyMoment},
 		{name: "WaitDurable cancelled", run: waitDurableCancelled},
 		{name: "closed during each call", run: func(f *fixture) { f.closeEachCall(false) }},
@@ -155,8 +156,8 @@ func refusedLeavesNoTrace(f *fixture) {
 	}
 }
 
-// idleTransactions: locks and writes that have not been committed are nobody
-// else's business, and neither are open cursors.
+// idleTransactions: open cursors, and locks and writes that have not been committed,
+// disturb no other transaction.
 func idleTransactions(f *fixture) {
 	f.put("a", "0", "b", "0")
 	idle, view := f.begin(), f.view()
@@ -201,8 +202,8 @@ func oneAlwaysWins(f *fixture) {
 	require.Positive(f, losses)
 }
 
-// contention ends only if everybody gets through: small transactions on one
-// key, and one that reads and locks all that the others write.
+// contention ends only if every worker gets through: many with small transactions on
+// one key, and one with a transaction that reads and locks all that the others write.
 func contention(f *fixture) {
 	f.patient()
 	const workers, accounts = 6, 4
@@ -239,7 +240,7 @@ func contention(f *fixture) {
 // cancelEachCall ends the context of a tour while a call is being held, before
 // or after the driver has done it. If the rule is deaf, the driver itself gets
 // to see a context that has ended.
-func (f *fixture) cancelEachCall(r Rule) {
+func (f *fixture) cancelEachCall(r kvfault.Rule) {
 	faulty, calls := f.faulty(kv.Options{})
 	n := 0
 	for fault := range faulty.Sweep(r) {
@@ -271,18 +272,18 @@ func (f *fixture) cancelEachCall(r Rule) {
 		} else {
 			require.True(f, r.Deaf, "a call that waited has ended without an error")
 		}
-		if fault.Struck() == CallCommit && (r.After || !r.Deaf) {
+		if fault.Struck() == kv.CallCommit && (r.After || !r.Deaf) {
 			require.Equal(f, r.After, happened, fault)
 		}
 	}
 	require.Greater(f, n, 9)
 }
 
-// cancelledAnyMoment has many commits whose contexts end while they are under
-// way, somewhere in the driver. Each says truly what became of it.
+// cancelledAnyMoment ends the contexts of many commits while the driver is at work on
+// them. Each commit says truly what became of it.
 func cancelledAnyMoment(f *fixture) {
 	seed := f.seed()
-	var calls Counting
+	var calls kvfault.Counting
 	f.open(&kv.Options{MaxAttempts: 1 << 20, Wrap: calls.Wrap})
 	var mu sync.Mutex
 	outcome := map[string]error{}
@@ -354,10 +355,10 @@ func waitDurableCancelled(f *fixture) {
 // closeEachCall closes a store while a call of a tour is being held. Close
 // waits for it, and the tour ends well or learns that the store is closed.
 func (f *fixture) closeEachCall(after bool) {
-	var faulty Faulty
-	var calls Counting
+	var faulty kvfault.Faulty
+	var calls kvfault.Counting
 	n := 0
-	for fault := range faulty.Sweep(Rule{Hold: true, Deaf: true, After: after}) {
+	for fault := range faulty.Sweep(kvfault.Rule{Hold: true, Deaf: true, After: after}) {
 		n++
 		f.open(&kv.Options{Wrap: func(d kv.Driver) kv.Driver { return faulty.Wrap(calls.Wrap(d)) }})
 		t := &tour{ctx: f.ctx, from: "1", to: "2"}
@@ -389,7 +390,7 @@ func (f *fixture) closeEachCall(after bool) {
 			f.fails(t.err, kv.ErrClosed)
 		}
 		require.LessOrEqual(f, t.runs, 1)
-		if fault.Struck() == CallCommit {
+		if fault.Struck() == kv.CallCommit {
 			require.Equal(f, 1, t.committed, "a commit that was under way succeeds")
 		}
 		if f.h.Reopen == nil {
@@ -440,8 +441,9 @@ func goroutineLeaks(f *fixture) {
 	}
 }
 
-// awaitNoneBut returns when no other goroutines are left. Of itself goleak looks
-// for less than a second; on a busy machine those about to end may take longer.
+// awaitNoneBut returns when no other goroutines are left. By default goleak looks for
+// less than a second; on a busy machine a goroutine that is about to end may take
+// longer.
 func (f *fixture) awaitNoneBut(others goleak.Option) {
 	patience := time.Minute
 	if r, ok := f.TB.(*recorder); ok && r.quiet { // on a broken driver

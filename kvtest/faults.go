@@ -10,9 +10,10 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/tito-db/tito-go/kv"
+	"github.com/tito-db/tito-go/kvtest/kvfault"
 )
 
-// Cases of this group make driver calls fail, and look what is left.
+// Cases of this group make driver calls fail, and look at what is left in the store.
 
 func faultCases() []testCase {
 	return []testCase{
@@ -28,9 +29,9 @@ func faultCases() []testCase {
 }
 
 // faulty opens a store with faults and counts above the guard.
-func (f *fixture) faulty(o kv.Options) (*Faulty, *Counting) {
-	var faulty Faulty
-	var calls Counting
+func (f *fixture) faulty(o kv.Options) (*kvfault.Faulty, *kvfault.Counting) {
+	var faulty kvfault.Faulty
+	var calls kvfault.Counting
 	o.Wrap = func(d kv.Driver) kv.Driver { return faulty.Wrap(calls.Wrap(d)) }
 	f.open(&o)
 	return &faulty, &calls
@@ -41,8 +42,8 @@ func (f *fixture) faulty(o kv.Options) (*Faulty, *Counting) {
 type tour struct {
 	ctx       context.Context
 	from, to  string
-	runs      int // of Update's function
-	committed int // runs of OnCommit
+	runs      int // how often Update has run its function
+	committed int // how often OnCommit's function has run
 	err       error
 }
 
@@ -111,7 +112,7 @@ func (f *fixture) change(t *tour, tx *kv.Txn) error {
 }
 
 // outcome checks what a tour has left and returns whether its commit happened.
-func (f *fixture) outcome(t *tour, calls *Counting) bool {
+func (f *fixture) outcome(t *tour, calls *kvfault.Counting) bool {
 	f.Helper()
 	require.Zero(f, calls.OpenTxns(), "a snapshot was not released")
 	require.Zero(f, calls.OpenCursors(), "a cursor was not closed")
@@ -131,7 +132,7 @@ func (f *fixture) outcome(t *tour, calls *Counting) bool {
 	case t.committed > 0:
 		require.True(f, happened, "a commit was acknowledged")
 		require.Equal(f, 1, t.committed)
-	case errors.Is(t.err, kv.ErrCommitUnknown): // either will do
+	case errors.Is(t.err, kv.ErrCommitUnknown): // the commit may have happened or not
 	default:
 		require.Error(f, t.err, "no error, and no OnCommit")
 		require.False(f, happened, "the commit was said not to have happened: %v", t.err)
@@ -146,10 +147,10 @@ func (f *fixture) outcome(t *tour, calls *Counting) bool {
 // failEachCall lets each call of a tour fail in turn.
 func (f *fixture) failEachCall(after bool, causes ...error) {
 	faulty, calls := f.faulty(kv.Options{})
-	struck := map[Call]bool{}
+	struck := map[kv.Call]bool{}
 	n := 0
 	for _, cause := range causes {
-		for fault := range faulty.Sweep(Rule{After: after, Err: cause}) {
+		for fault := range faulty.Sweep(kvfault.Rule{After: after, Err: cause}) {
 			n++
 			t := &tour{ctx: f.ctx, from: fmt.Sprint(n), to: fmt.Sprint(n + 1)}
 			f.prepare(t)
@@ -163,7 +164,7 @@ func (f *fixture) failEachCall(after bool, causes ...error) {
 			struck[fault.Struck()] = true
 			f.fails(t.err, cause)
 			unknown := errors.Is(t.err, kv.ErrCommitUnknown)
-			if fault.Struck() != CallCommit {
+			if fault.Struck() != kv.CallCommit {
 				require.False(f, unknown, "%v: %v", fault, t.err)
 				continue
 			}
@@ -179,7 +180,7 @@ func refusedOnce(f *fixture) {
 	faulty, calls := f.faulty(kv.Options{})
 	const refusals = 3
 	for i := range refusals {
-		faulty.Inject(Rule{Call: CallCommit, Skip: i, Err: kv.ErrConflict})
+		faulty.Inject(kvfault.Rule{Call: kv.CallCommit, Skip: i, Err: kv.ErrConflict})
 	}
 	runs, committed := 0, 0
 	spent := calls.Measure(func() {
@@ -203,7 +204,7 @@ func unknownConflict(f *fixture) {
 	for _, after := range []bool{false, true} {
 		for i, cause := range []error{kv.ErrCommitUnknown, fmt.Errorf("%w: %w", kv.ErrCommitUnknown, kv.ErrConflict), context.Canceled} {
 			name := fmt.Sprint(after, i)
-			faulty.Inject(Rule{Call: CallCommit, After: after, Err: cause})
+			faulty.Inject(kvfault.Rule{Call: kv.CallCommit, After: after, Err: cause})
 			runs := 0
 			var tx *kv.Txn
 			spent := calls.Measure(func() {
@@ -233,7 +234,7 @@ func lostLock(f *fixture) {
 		f.set(writer, "a", "1")
 		f.lock(locker, "a")
 		f.set(locker, "b", fmt.Sprint(after))
-		faulty.Inject(Rule{Call: CallCommit, After: after, Err: errLost})
+		faulty.Inject(kvfault.Rule{Call: kv.CallCommit, After: after, Err: errLost})
 		f.fails(locker.Commit(f.ctx), kv.ErrCommitUnknown)
 		if after {
 			f.conflict(writer)
@@ -256,7 +257,7 @@ func faultsUnderContention(f *fixture) {
 	f.workers(6, func(worker int) error {
 		for i := range each {
 			if (worker+i)%4 == 0 {
-				faulty.Inject(Rule{Call: CallCommit, After: i%2 == 0, Err: errLost})
+				faulty.Inject(kvfault.Rule{Call: kv.CallCommit, After: i%2 == 0, Err: errLost})
 			}
 			name := fmt.Sprintf("%d.%03d", worker, i)
 			err := f.store.Update(f.ctx, func(tx *kv.Txn) error {
@@ -307,7 +308,7 @@ func waitAfterLost(f *fixture) {
 	faulty, _ := f.faulty(kv.Options{Durability: f.quick()})
 	for _, after := range []bool{false, true} {
 		before := f.put("a", "1")
-		faulty.Inject(Rule{Call: CallCommit, After: after, Err: errLost})
+		faulty.Inject(kvfault.Rule{Call: kv.CallCommit, After: after, Err: errLost})
 		tx := f.begin()
 		f.set(tx, "a", "2")
 		f.fails(tx.Commit(f.ctx), kv.ErrCommitUnknown)

@@ -16,7 +16,7 @@ import (
 
 // marker is part of every key and value that cases write through the fixture.
 // No error message may hold it.
-const marker = "hush"
+const marker = "secret"
 
 // fixture is what a case works with: a harness, a fresh store on first use,
 // and short forms of transactions' methods that fail the case on an error.
@@ -24,8 +24,8 @@ type fixture struct {
 	testing.TB
 	h     Harness
 	ctx   context.Context
-	store *kv.Store // the latest one opened
-	dead  *kv.Store // one that crashed, whose Close may fail
+	store *kv.Store // the store that was opened last
+	dead  *kv.Store // a store that crashed, whose Close may fail
 }
 
 func newFixture(t testing.TB, h Harness) *fixture {
@@ -38,8 +38,8 @@ func newFixture(t testing.TB, h Harness) *fixture {
 // run on a slow machine, and large transactions take a while.
 const longLife = time.Hour
 
-// open opens a further fresh store, makes it the one that begin and the others
-// use, and closes it when the case ends.
+// open opens a further fresh store, which begin and the other methods use from then
+// on, and closes it when the case ends.
 func (f *fixture) open(o *kv.Options) *kv.Store {
 	f.Helper()
 	var opts kv.Options
@@ -260,7 +260,7 @@ func (f *fixture) fails(err, want error) {
 func (f *fixture) silent(err error) {
 	f.Helper()
 	message := err.Error()
-	for _, shown := range []string{marker, hex.EncodeToString([]byte(marker)), "104 117 115 104"} {
+	for _, shown := range []string{marker, hex.EncodeToString([]byte(marker)), "115 101 99 114 101 116"} {
 		if strings.Contains(strings.ToLower(message), shown) {
 			f.Errorf("an error's message shows a key or a value: %q", message)
 		}

@@ -80,7 +80,7 @@ func (t *gatedTxn) Commit(ctx context.Context, c *kv.Commit) (kv.Version, error)
 }
 
 // closeWaits: a commit that has reached the driver succeeds though the store is
-// being closed. That Close lets it end first is seen by the guard.
+// being closed. The guard sees that Close lets the commit end first.
 func closeWaits(f *fixture) {
 	arrived, release := make(chan struct{}), make(chan struct{})
 	f.open(&kv.Options{Wrap: wrapTxns(func(_ kv.Driver, t kv.DriverTxn, _ kv.BeginOptions) kv.DriverTxn {

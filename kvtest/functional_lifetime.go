@@ -191,10 +191,10 @@ func reopenKeeps(f *fixture) {
 	open := f.begin() // lost with the store
 	f.set(open, "d", "4")
 	f.ok(f.store.Close())
-	f.ok(f.reopen(nil)) // of a closed store
+	f.ok(f.reopen(nil)) // Reopen takes a closed store
 	require.Equal(f, []string{"a=1", "c=3"}, f.contents())
 	f.put("a", "11")
-	f.ok(f.reopen(nil)) // of an open one
+	f.ok(f.reopen(nil)) // Reopen takes an open store
 	require.Equal(f, []string{"a=11", "c=3"}, f.contents())
 	f.fails(open.Commit(f.ctx), kv.ErrClosed)
 	for range 3 {
@@ -252,7 +252,7 @@ func crashDurable(f *fixture) {
 	tx := f.beginWith(&kv.TxnOptions{Durability: kv.NoSync})
 	f.set(tx, "d", "4")
 	f.commit(tx)
-	f.put("e", "5") // makes all earlier ones durable
+	f.put("e", "5") // makes all earlier commits durable
 	f.crash(nil)
 	require.Equal(f, append(want, "d=4", "e=5"), f.contents())
 }

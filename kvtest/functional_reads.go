@@ -56,7 +56,7 @@ func ownWrites(f *fixture) {
 	require.Equal(f, []string{"a=11", "b=22", "c=3"}, f.contents())
 }
 
-// batch reads names and returns their values, "" for missing ones.
+// batch reads names and returns their values, "" for a missing name.
 func (f *fixture) batch(tx *kv.Txn, names ...string) []string {
 	f.Helper()
 	got, err := tx.BatchGet(f.ctx, keys(names...))

@@ -100,8 +100,8 @@ func rollbackToHooks(f *fixture) {
 	require.Equal(f, []string{"before", "after"}, order)
 }
 
-// rollbackToCursors: an iterator sees the writes as of its creation, whatever
-// becomes of them.
+// rollbackToCursors: an iterator sees the writes as of its creation, also after a
+// rollback has undone these writes.
 func rollbackToCursors(f *fixture) {
 	f.put("a", "1", "c", "3")
 	tx := f.begin()

@@ -14,7 +14,7 @@ import (
 type guard struct {
 	kv.Driver
 	t      testing.TB
-	txns   atomic.Int64 // open ones
+	txns   atomic.Int64 // open transactions
 	closed atomic.Bool
 }
 
@@ -55,7 +55,7 @@ type guardTxn struct {
 	g         *guard
 	readOnly  bool
 	busy      atomic.Bool
-	cursors   int // open ones
+	cursors   int // open cursors
 	committed bool
 	released  bool
 }

@@ -16,15 +16,15 @@ type Harness struct {
 	// closes it. Files belong into t.TempDir.
 	Open func(t testing.TB, o *kv.Options) *kv.Store
 
-	// Reopen closes s, which Open or Reopen returned, unless it has been
-	// closed, and opens what it holds again. It returns the driver's error. Nil
-	// for a driver that keeps nothing.
+	// Reopen closes s, which Open or Reopen returned, unless s has been closed, and
+	// opens what s holds again. It returns the driver's error. Reopen is nil for a
+	// driver that keeps nothing.
 	Reopen func(t testing.TB, s *kv.Store, o *kv.Options) (*kv.Store, error)
 
 	// Crash ends s as a crash of process and machine would, losing whatever is
 	// not durable, and opens what is left. The store may be in use, about to be
-	// closed, or closed; Crash closes it, so that nobody waits for it. Nil for a
-	// driver whose test cannot do that.
+	// closed, or closed; Crash closes it, so that nobody waits for it. Crash is nil
+	// for a driver whose test cannot make a crash.
 	Crash func(t testing.TB, s *kv.Store, o *kv.Options) (*kv.Store, error)
 
 	// Raw opens the engine without kv, for Benchmark. Nil measures kv alone.
@@ -37,8 +37,8 @@ type Harness struct {
 	// are then sampled, always the same way, instead of run in full.
 	Remote bool
 
-	// Seed of what clients that run side by side do. Zero draws one, which a
-	// failure prints.
+	// Seed decides what clients do that run side by side. Zero draws a seed, and a
+	// failure prints it.
 	Seed uint64
 }
 
@@ -52,9 +52,9 @@ type Caps struct {
 	// store says so too, in kv.Info.Shared.
 	Shared bool
 
-	// FakeTime: the whole driver works inside a bubble of testing/synctest: it
-	// waits for nothing outside of the process. Lifetimes are then tested in
-	// full; without it only ones that have passed at once.
+	// FakeTime: the whole driver works inside a bubble of testing/synctest: it waits
+	// for nothing outside of the process. The suite then tests lifetimes in full;
+	// without FakeTime it tests only lifetimes that are over at once.
 	FakeTime bool
 
 	// PromptWatermark: the watermark is at the newest commit when no read-write

@@ -13,9 +13,9 @@ import (
 	"github.com/tito-db/tito-go/kvtest/internal/history"
 )
 
-// Cases of this group let clients loose on a store side by side, record all
-// that they see, and have the record checked. They are repeated with
-// Harness.Seed, as far as goroutines can be.
+// Cases of this group run clients on a store side by side, record all that the
+// clients see, and check the record. Harness.Seed repeats a case, as far as the
+// order of goroutines can be repeated.
 
 func historyCases() []testCase {
 	return []testCase{
@@ -31,8 +31,8 @@ func historyCases() []testCase {
 
 // mix says what clients do.
 type mix struct {
-	keys  int // that they share
-	ops   int // of a transaction, at most
+	keys  int // how many keys the clients share
+	ops   int // how many calls a transaction makes at most
 	views int // percentage of transactions that are read-only; at least 10
 	locks int // percentage of calls that lock; at least 10
 
@@ -89,8 +89,8 @@ func lostAcknowledgements(f *fixture) {
 
 var errLost = errors.New("kvtest: the acknowledgement was lost") // a driver's own error, which says nothing
 
-// forgetfulTxn draws what becomes of its commit: 0 is an error before it and 1
-// one after it.
+// forgetfulTxn draws what becomes of its commit: 0 is an error before the commit, and
+// 1 an error after it.
 type forgetfulTxn struct {
 	kv.DriverTxn
 	draw func() int

@@ -26,7 +26,7 @@ type historian struct {
 
 func newHistorian(f *fixture) *historian { return &historian{f: f, seed: f.seed()} }
 
-// seed is the harness's, or a new one.
+// seed returns the harness's seed, or a new seed if that is zero.
 func (f *fixture) seed() uint64 {
 	seed := f.h.Seed
 	if seed == 0 {
@@ -78,7 +78,7 @@ func pause(rng *rand.Rand) {
 
 func (c *client) key() string { return fmt.Sprintf("%03d", c.rng.IntN(c.mix.keys)) }
 
-// transaction runs one and records it.
+// transaction runs a transaction and records it.
 func (c *client) transaction() error {
 	f, t := c.h.f, history.Txn{}
 	readOnly := c.rng.IntN(100) < max(c.mix.views, 10)

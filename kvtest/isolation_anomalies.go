@@ -350,8 +350,8 @@ func g2TwoEdgesLocked(f *fixture) {
 	f.conflict(t1)
 }
 
-// longFork takes a snapshot around every commit: the commits that a snapshot
-// holds are the first ones, in the order of their versions.
+// longFork takes a snapshot around every commit: a snapshot holds the first commits in
+// the order of their versions, and no others.
 func longFork(f *fixture) {
 	var snapshots []*kv.Txn
 	var writers []*kv.Txn
@@ -391,8 +391,8 @@ func repeatableReads(f *fixture) {
 	}
 }
 
-// realTime: what another goroutine's commit was acknowledged for is seen by the
-// transactions that begin afterwards, read-only and read-write.
+// realTime: every transaction that begins after another goroutine's commit was
+// acknowledged sees that commit, read-only or read-write.
 func realTime(f *fixture) {
 	requests, replies := make(chan string), make(chan error)
 	defer close(requests)

@@ -162,8 +162,9 @@ func readsNeverConflict(f *fixture) {
 	require.Equal(f, 1, attempts)
 }
 
-// conflictMemory: a transaction that stays open while thousands commit finds
-// its conflict, be it with the first of them or with the last, and no other.
+// conflictMemory: a transaction that stays open while thousands commit finds its
+// conflict with the first commit or with the last, and finds no conflict where there
+// is none.
 func conflictMemory(f *fixture) {
 	const commits, perCommit = 2000, 3
 	f.open(&kv.Options{Durability: f.quick()})
@@ -366,8 +367,8 @@ func (f *fixture) transfer(from, to string) error {
 	})
 }
 
-// onCall is the classic write skew: of two doctors one has to stay on call.
-// Each leaves if the other is there, which it locks.
+// onCall is the classic write skew: one doctor out of two has to stay on call. A
+// doctor leaves if the other is there, and locks the key that says so.
 func onCall(f *fixture) {
 	f.patient()
 	rounds := f.scaled(50)

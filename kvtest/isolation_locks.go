@@ -36,7 +36,7 @@ func lockThenWrite(f *fixture) {
 	require.Equal(f, []string{"1=10", "2=20", "x=1"}, f.contents())
 }
 
-// writeThenLock: the writer commits first, so the one that locked fails.
+// writeThenLock: the writer commits first, so the transaction that locked fails.
 func writeThenLock(f *fixture) {
 	locker, writer := f.pair()
 	f.lock(locker, "1")
@@ -142,7 +142,7 @@ func lockOnly(f *fixture) {
 	f.conflict(locker)
 }
 
-// twoLocks: whether they conflict is unspecified, but what each says is true.
+// twoLocks: whether two locks conflict is unspecified, but what each commit says is true.
 func twoLocks(f *fixture) {
 	t1, t2 := f.pair()
 	for i, tx := range []*kv.Txn{t1, t2} {

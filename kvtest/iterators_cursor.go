@@ -8,6 +8,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/tito-db/tito-go/kv"
+	"github.com/tito-db/tito-go/kvtest/kvfault"
 )
 
 func cursorCases() []testCase {
@@ -37,12 +38,12 @@ func (f *fixture) numbered(n int) {
 	}
 }
 
-// earlyBreak: that the driver's cursors are closed is seen by the guard, which
-// refuses Commit and Release while one is open.
+// earlyBreak: the guard sees that the driver's cursors are closed, since it refuses
+// Commit and Release while a cursor is open.
 func earlyBreak(f *fixture) {
 	f.numbered(10)
 	tx := f.begin()
-	c := &Counting{}
+	c := &kvfault.Counting{}
 	for _, reverse := range []bool{false, true} {
 		for n := range 10 {
 			seen := 0

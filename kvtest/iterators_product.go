@@ -18,8 +18,8 @@ func productCases() []testCase {
 	}
 }
 
-// sampleStride is how many combinations a remote driver skips from one that it
-// runs to the next: a prime, so that no factor of the product is always the same.
+// sampleStride says that a remote driver runs every sampleStride-th combination. It is
+// a prime, so that no factor of the product is always the same.
 const sampleStride = 97
 
 // overlayKeys get each combination of own changes; their neighbours stand for

@@ -27,8 +27,8 @@ type KillOptions struct {
 	// store. Default DefaultKills.
 	Kills int
 
-	// Seed decides when; zero draws one, which is logged. The processes are not
-	// repeated with it.
+	// Seed decides when a process is killed. Zero draws a seed, and Kill logs it. It
+	// does not decide what the processes do.
 	Seed uint64
 }
 
@@ -52,9 +52,9 @@ const (
 // acknowledged, until it is killed (SIGKILL) at a random moment, be it while it
 // opens. Then t opens the store and fails unless
 //
-//   - every synced commit that was acknowledged is there, and each commit with a
-//     version below one that is durable;
-//   - of the other commits only the newest are lost, none in the middle;
+//   - every synced commit that was acknowledged is there, and so is each commit with
+//     a lower version than a durable commit;
+//   - no commit is lost that is older than a commit that is there;
 //   - no commit is there in part;
 //   - versions have neither repeated nor gone back.
 //
@@ -91,8 +91,8 @@ func Kill(t testing.TB, open func(dir string, o *kv.Options) (*kv.Store, error),
 		opts.Kills, k.early, k.trail.total, k.trail.lost)
 }
 
-// beKilled is the process to be killed. It writes a line when it begins, and
-// one for each acknowledgement.
+// beKilled is the process to be killed. It writes a line when it begins, and a line
+// for each acknowledgement.
 func beKilled(dir string, open func(string, *kv.Options) (*kv.Store, error)) int {
 	fmt.Println(killBegins)
 	s, err := open(dir, nil)

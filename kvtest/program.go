@@ -9,8 +9,8 @@ import (
 )
 
 // program is a list of calls on a few transactions that are open side by side.
-// Every list of steps is a program: one that addresses a transaction that is
-// not open begins it.
+// Every list of steps is a program: a step that addresses a transaction which is not
+// open begins that transaction.
 type program []step
 
 // slots is how many transactions a program has open at most.
@@ -19,8 +19,8 @@ const slots = 3
 // programSteps is how many steps a generated program has, with idle ones.
 const programSteps = 48
 
-// step is one call. What its arguments mean depends on the call, and all of
-// their values mean something.
+// step is one call. What its arguments mean depends on the call, and every value of an
+// argument means something.
 type step struct {
 	call    call
 	slot    uint8
@@ -56,8 +56,8 @@ func (c call) String() string {
 		"delete range", "lock", "savepoint", "rollback to", "commit", "rollback", "watermark", "reopen"}[c]
 }
 
-// calls are what steps are drawn from, the more often they stand here the more
-// frequently. Reopening is left to programs that say so.
+// calls are what steps are drawn from. A call that stands here more often is drawn
+// more often. Only programs that say so reopen the store.
 func calls(reopens bool) []call {
 	var all []call
 	for _, c := range []struct {

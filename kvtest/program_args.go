@@ -7,7 +7,7 @@ import (
 	"github.com/tito-db/tito-go/kv"
 )
 
-// programKeys are few, so that transactions meet, and lie close together.
+// programKeys are few and lie close together, so that transactions meet.
 func programKeys() []string {
 	return []string{"a", "b", "ab", "\x00", "a\x00", "\xff", "a\xff", "abc", "\x00\x00", "\xff\xff", "\xff\x00", "c",
 		"c" + strings.Repeat("long", 200)}
@@ -34,7 +34,7 @@ func keyNumber(n uint8) []byte {
 	return []byte(all[int(n)%len(all)])
 }
 
-// keys are two, with one of them again.
+// keys returns two keys, with the first once more.
 func (s step) keys() [][]byte { return [][]byte{keyNumber(s.a), keyNumber(s.b), keyNumber(s.a)} }
 
 // value tells the steps of a program apart.

@@ -39,8 +39,8 @@ type modelSavepoint struct {
 
 func newModelRun() *modelRun { return &modelRun{state: map[string]string{}} }
 
-// do says what a step must come to. got is what came of it, which decides where
-// the contract does not.
+// do says what a step must come to. got is what came of the step on the store; it
+// decides where the contract leaves the outcome open.
 func (m *modelRun) do(number int, s step, got string) string {
 	switch s.call {
 	case callIdle:

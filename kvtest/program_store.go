@@ -8,9 +8,9 @@ import (
 	"github.com/tito-db/tito-go/kv"
 )
 
-// storeRun runs a program on a store. What it says of each step is the same for
-// every store that keeps the contract; versions are not part of that, and are
-// checked here.
+// storeRun runs a program on a store. What it says of each step is the same for every
+// store that keeps the contract. Versions differ between stores, so storeRun checks
+// them itself and leaves them out.
 type storeRun struct {
 	f    *fixture
 	open [slots]*storeTxn

@@ -36,7 +36,7 @@ func Soak(t *testing.T, h Harness, d time.Duration) {
 	t.Logf("cases: %v", ran)
 }
 
-// soakCases are those whose every run is another one, and that the driver can run.
+// soakCases are the cases that the driver can run and whose runs differ.
 func soakCases(h Harness) []testCase {
 	var all []testCase
 	for _, c := range concat(programCases(), historyCases(), historyCases(), concurrentCases(), crashCases()) {

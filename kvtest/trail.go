@@ -22,9 +22,9 @@ const (
 	trailAccounts = 6
 )
 
-// ack is an acknowledgement: commit n of worker was given version, and if
-// durable it survives from now on, as does each commit below that version. An
-// n of zero only says what is durable.
+// ack is an acknowledgement: commit n of worker got version. If durable is set, that
+// commit and each commit with a lower version survive from now on. An ack with n of
+// zero only says what is durable.
 type ack struct {
 	worker, n int
 	version   kv.Version
@@ -143,7 +143,7 @@ type trail struct {
 
 	acks  []ack // acknowledged in this life
 	total int   // in all lives
-	lost  int   // of these, commits that are gone
+	lost  int   // how many of the acknowledged commits are gone
 }
 
 func newTrail(workers int) *trail {
@@ -171,9 +171,9 @@ func (t *trail) acknowledged() []int {
 	return acked
 }
 
-// check compares the store with what was acknowledged in the life that is over,
-// and begins another one. Those after the first binding ones may be lost, as
-// they were acknowledged when the end had begun.
+// check compares the store with what was acknowledged in the life that is over, and
+// begins another life. The first binding acknowledgements count; the commits after
+// them may be lost, because they were acknowledged when the end had begun.
 func (t *trail) check(ctx context.Context, s *kv.Store, binding int) error {
 	return s.View(ctx, func(tx *kv.Txn) error {
 		found, err := t.survivors(ctx, tx)
@@ -184,7 +184,8 @@ func (t *trail) check(ctx context.Context, s *kv.Store, binding int) error {
 	})
 }
 
-// survivors returns the number of each worker's last commit, all of which is there.
+// survivors returns the number of each worker's last commit, or an error if a part of
+// a commit is missing.
 func (t *trail) survivors(ctx context.Context, tx *kv.Txn) ([]int, error) {
 	found := make([]int, len(t.reached))
 	want := map[string]string{}

@@ -20,7 +20,7 @@ func (w *txnWrapper) Begin(ctx context.Context, o kv.BeginOptions) (kv.DriverTxn
 	return w.wrap(w.Driver, t, o), nil
 }
 
-// wrapTxns makes a wrapper for kv.Options.Wrap from one for transactions.
+// wrapTxns makes a wrapper for kv.Options.Wrap from a wrapper for transactions.
 func wrapTxns(wrap func(d kv.Driver, t kv.DriverTxn, o kv.BeginOptions) kv.DriverTxn) func(kv.Driver) kv.Driver {
 	return func(d kv.Driver) kv.Driver { return &txnWrapper{d, wrap} }
 }
@@ -39,7 +39,7 @@ func (w *cursorWrapper) Cursor(ctx context.Context, r kv.Range, o kv.CursorOptio
 	return w.wrap(c, r, o), nil
 }
 
-// wrapCursors makes a wrapper for kv.Options.Wrap from one for cursors.
+// wrapCursors makes a wrapper for kv.Options.Wrap from a wrapper for cursors.
 func wrapCursors(wrap func(c kv.DriverCursor, r kv.Range, o kv.CursorOptions) kv.DriverCursor) func(kv.Driver) kv.Driver {
 	return wrapTxns(func(_ kv.Driver, t kv.DriverTxn, _ kv.BeginOptions) kv.DriverTxn {
 		return &cursorWrapper{t, wrap}

@@ -15,7 +15,7 @@ import (
 	"github.com/tito-db/tito-go/kv/memory"
 	"github.com/tito-db/tito-go/kv/pebble"
 	"github.com/tito-db/tito-go/kv/tikv"
-	"github.com/tito-db/tito-go/kvtest"
+	"github.com/tito-db/tito-go/kvtest/kvfault"
 	"github.com/tito-db/tito-go/queue"
 )
 
@@ -32,7 +32,7 @@ var benchStores = []struct { // immutable
 	{"pebble_sync", func(b *testing.B) (*kv.Store, error) { return pebble.Open(b.TempDir(), nil) }},
 	{"bolt", func(b *testing.B) (*kv.Store, error) { return bolt.Open(b.TempDir()+"/queue.db", nil) }},
 	{"tikv", func(b *testing.B) (*kv.Store, error) {
-		calls := &kvtest.Counting{}
+		calls := &kvfault.Counting{}
 		b.Cleanup(func() { b.ReportMetric(float64(calls.Counts().RoundTrips())/float64(b.N), "calls/event") })
 		return queue.Servers.Open(b, &tikv.Options{Options: kv.Options{Wrap: calls.Wrap}}), nil
 	}},

@@ -15,7 +15,7 @@ import (
 
 	"github.com/tito-db/tito-go/kv"
 	"github.com/tito-db/tito-go/kv/memory"
-	"github.com/tito-db/tito-go/kvtest"
+	"github.com/tito-db/tito-go/kvtest/kvfault"
 	"github.com/tito-db/tito-go/queue"
 )
 
@@ -98,9 +98,9 @@ type proc struct {
 	name   string
 	store  *kv.Store
 	q      *queue.Queue
-	faulty *kvtest.Faulty
-	calls  *kvtest.Counting
-	faults []*kvtest.Fault // that make it dead or paused
+	faulty *kvfault.Faulty
+	calls  *kvfault.Counting
+	faults []*kvfault.Fault // that make it dead or paused
 	runs   []*run
 }
 
@@ -115,7 +115,7 @@ type run struct {
 }
 
 func (c *cluster) proc(name string) *proc {
-	p := &proc{c: c, name: name, faulty: &kvtest.Faulty{}, calls: &kvtest.Counting{}}
+	p := &proc{c: c, name: name, faulty: &kvfault.Faulty{}, calls: &kvfault.Counting{}}
 	var err error
 	p.store, err = kv.NewStore(connection{c.driver}, &kv.Options{Wrap: func(d kv.Driver) kv.Driver {
 		return p.calls.Wrap(p.faulty.Wrap(d))
@@ -176,14 +176,14 @@ var errDead = errors.New("the process is dead")
 // die makes every call of the store fail from now on, those under way too. What
 // the process has in memory goes on, and reaches nobody.
 func (p *proc) die() {
-	p.faults = append(p.faults, p.faulty.Inject(kvtest.Rule{Every: true, Err: errDead}))
+	p.faults = append(p.faults, p.faulty.Inject(kvfault.Rule{Every: true, Err: errDead}))
 	p.c.record.forgive(p.name)
 }
 
 // freeze stops the process at its next call of the store, whichever goroutine
 // makes it.
 func (p *proc) freeze() {
-	p.faults = append(p.faults, p.faulty.Inject(kvtest.Rule{Every: true, Hold: true, Deaf: true}))
+	p.faults = append(p.faults, p.faulty.Inject(kvfault.Rule{Every: true, Hold: true, Deaf: true}))
 	p.c.record.forgive(p.name)
 }
 

@@ -7,7 +7,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/tito-db/tito-go/kvtest"
+	"github.com/tito-db/tito-go/kvtest/kvfault"
 	"github.com/tito-db/tito-go/queue"
 )
 
@@ -15,7 +15,7 @@ import (
 const idleTopics = 10
 
 // idle returns what members that have nothing to do ask of the store in a minute.
-func idle(t *testing.T, members, partitions int) (calls kvtest.Counts) {
+func idle(t *testing.T, members, partitions int) (calls kvfault.Counts) {
 	inCluster(t, partitions, func(c *cluster) {
 		for i := range members {
 			p := c.proc(fmt.Sprint(i))
@@ -39,7 +39,7 @@ func TestIdleCost(t *testing.T) {
 	for members := 1; members <= 3; members++ {
 		few, many := idle(t, members, 16), idle(t, members, 1024)
 		t.Logf("%d members, 1024 partitions, a minute: %v", members, many)
-		for _, c := range []kvtest.Counts{few, many} {
+		for _, c := range []kvfault.Counts{few, many} {
 			polls := 60 * 4 / 3 * idleTopics // at most, with jitter
 			beats := 60 / int(ttl/3/time.Second) * 4 / 3
 			require.LessOrEqual(t, c.Watermarks, polls)

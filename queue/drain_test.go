@@ -12,7 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/tito-db/tito-go/kv"
-	"github.com/tito-db/tito-go/kvtest"
+	"github.com/tito-db/tito-go/kvtest/kvfault"
 	"github.com/tito-db/tito-go/queue"
 )
 
@@ -96,15 +96,15 @@ func TestDrainStoreHangs(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		e := newEngine(t, queue.MemoryStore)
 		e.shared = true
-		var faults kvtest.Faulty
+		var faults kvfault.Faulty
 		p := e.process(t, &faults)
 		q, err := queue.Open(p.store, nil)
 		require.NoError(t, err)
 		b := &bubble{TB: t, store: p.store, q: q}
 		b.publish("k", "1")
-		var hang *kvtest.Fault
+		var hang *kvfault.Fault
 		stop := b.run(queue.Subscription{DrainTimeout: 5 * time.Second, Handler: func(context.Context, *queue.Event) error {
-			hang = faults.Inject(kvtest.Rule{Every: true, Hold: true, Err: kv.ErrUnavailable})
+			hang = faults.Inject(kvfault.Rule{Every: true, Hold: true, Err: kv.ErrUnavailable})
 			return nil
 		}})
 		b.pass(time.Second)
@@ -232,7 +232,7 @@ func TestWorkerTwoLeaders(t *testing.T) {
 				var stops []func() error
 				var procs []*process
 				for range 3 {
-					p := e.process(t, &kvtest.Faulty{})
+					p := e.process(t, &kvfault.Faulty{})
 					procs = append(procs, p)
 					b := &bubble{TB: t, store: p.store, q: s.queue(p.store)}
 					sub := s.subscription()
@@ -342,7 +342,7 @@ func TestTwoQueuesOneStore(t *testing.T) {
 func TestWorkerStoreClosed(t *testing.T) {
 	eachKind(t, func(b *bubble, kind string) {
 		e := newEngine(b, queue.MemoryStore)
-		p := e.process(b, &kvtest.Faulty{})
+		p := e.process(b, &kvfault.Faulty{})
 		q, err := queue.Open(p.store, nil)
 		require.NoError(b, err)
 		w, err := q.Subscribe(func() queue.Subscription {

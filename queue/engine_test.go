@@ -7,7 +7,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/tito-db/tito-go/kv"
-	"github.com/tito-db/tito-go/kvtest"
+	"github.com/tito-db/tito-go/kvtest/kvfault"
 	"github.com/tito-db/tito-go/queue"
 )
 
@@ -34,11 +34,11 @@ func newEngine(t testing.TB, open queue.OpenStore) *engine {
 // process is one of those that have an engine open.
 type process struct {
 	store *kv.Store
-	calls kvtest.Counting
+	calls kvfault.Counting
 }
 
 // process opens the engine for one more process, with faults.
-func (e *engine) process(t testing.TB, faults *kvtest.Faulty) *process {
+func (e *engine) process(t testing.TB, faults *kvfault.Faulty) *process {
 	p := &process{}
 	store, err := kv.NewStore(kept{e.driver}, &kv.Options{Durability: e.durability(), Wrap: func(d kv.Driver) kv.Driver {
 		return faults.Wrap(p.calls.Wrap(&telling{d, e}))

@@ -15,7 +15,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/tito-db/tito-go/kv"
-	"github.com/tito-db/tito-go/kvtest"
+	"github.com/tito-db/tito-go/kvtest/kvfault"
 	"github.com/tito-db/tito-go/queue"
 )
 
@@ -24,7 +24,7 @@ import (
 type bubble struct {
 	testing.TB
 	store *kv.Store
-	calls kvtest.Counting
+	calls kvfault.Counting
 	q     *queue.Queue
 
 	mu  sync.Mutex
@@ -57,12 +57,12 @@ func inBubble(t *testing.T, o *queue.Options, fn func(b *bubble)) {
 
 // inOneProcess is inBubble for one process of those that may share a store, with calls
 // of the store that fail on request.
-func inOneProcess(t *testing.T, shared bool, o *queue.Options, fn func(b *bubble, faults *kvtest.Faulty)) {
+func inOneProcess(t *testing.T, shared bool, o *queue.Options, fn func(b *bubble, faults *kvfault.Faulty)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		e := newEngine(t, queue.MemoryStore)
 		e.shared = shared
-		var faults kvtest.Faulty
+		var faults kvfault.Faulty
 		p := e.process(t, &faults)
 		q, err := queue.Open(p.store, o)
 		require.NoError(t, err)
@@ -342,7 +342,7 @@ func TestFailureErrorPanics(t *testing.T) {
 func TestFailureOtherStoreClosed(t *testing.T) {
 	for _, kind := range handlerKinds {
 		t.Run(kind, func(t *testing.T) {
-			inOneProcess(t, true, nil, func(b *bubble, _ *kvtest.Faulty) {
+			inOneProcess(t, true, nil, func(b *bubble, _ *kvfault.Faulty) {
 				s := each(kind, func(_ context.Context, ev *queue.Event) error {
 					b.note(ev)
 					return fmt.Errorf("another store: %w", kv.ErrClosed)
@@ -368,12 +368,12 @@ func TestFailureTooOld(t *testing.T) {
 			6 * time.Second: "e/1 e/2",
 		} {
 			t.Run(fmt.Sprint(kind, takes), func(t *testing.T) {
-				inOneProcess(t, false, nil, func(b *bubble, faults *kvtest.Faulty) {
+				inOneProcess(t, false, nil, func(b *bubble, faults *kvfault.Faulty) {
 					s := each(kind, func(_ context.Context, ev *queue.Event) error {
 						b.note(ev)
 						<-time.After(takes)
 						if len(b.saw) < 4 {
-							faults.Inject(kvtest.Rule{Call: kvtest.CallCommit, Err: kv.ErrTxnTooOld})
+							faults.Inject(kvfault.Rule{Call: kv.CallCommit, Err: kv.ErrTxnTooOld})
 						}
 						return nil
 					})
@@ -424,7 +424,7 @@ func TestFailurePanicsWithErrorOfStore(t *testing.T) {
 	for _, kind := range []string{"tx", "txbatch"} {
 		for _, value := range []error{kv.ErrConflict, kv.ErrUnavailable} {
 			t.Run(fmt.Sprint(kind, " ", value), func(t *testing.T) {
-				inOneProcess(t, true, nil, func(b *bubble, _ *kvtest.Faulty) {
+				inOneProcess(t, true, nil, func(b *bubble, _ *kvfault.Faulty) {
 					s := each(kind, func(_ context.Context, ev *queue.Event) error {
 						b.note(ev)
 						panic(value)
@@ -467,12 +467,12 @@ func TestUnknownCommitsAreLogged(t *testing.T) {
 	for _, kind := range handlerKinds {
 		t.Run(kind, func(t *testing.T) {
 			var log journal
-			inOneProcess(t, true, &queue.Options{Logger: slog.New(slog.NewTextHandler(&log, nil))}, func(b *bubble, faults *kvtest.Faulty) {
+			inOneProcess(t, true, &queue.Options{Logger: slog.New(slog.NewTextHandler(&log, nil))}, func(b *bubble, faults *kvfault.Faulty) {
 				b.publish("k", "1")
-				var fault *kvtest.Fault
+				var fault *kvfault.Fault
 				stop := b.run(each(kind, func(context.Context, *queue.Event) error {
 					if fault == nil { // of the commit that follows
-						fault = faults.Inject(kvtest.Rule{Call: kvtest.CallCommit, Every: true, Err: errFault})
+						fault = faults.Inject(kvfault.Rule{Call: kv.CallCommit, Every: true, Err: errFault})
 					}
 					return nil
 				}))
@@ -649,7 +649,7 @@ func TestFailurePoisonKills(t *testing.T) {
 	eachKind(t, func(b *bubble, kind string) {
 		e := newEngine(b, queue.MemoryStore)
 		const maxAttempts = 3
-		setUp := e.process(b, &kvtest.Faulty{})
+		setUp := e.process(b, &kvfault.Faulty{})
 		q, err := queue.Open(setUp.store, nil)
 		require.NoError(b, err)
 		for i := range 30 {
@@ -671,7 +671,7 @@ func TestFailurePoisonKills(t *testing.T) {
 		deaths := 0
 		var log journal
 		for {
-			var faults kvtest.Faulty
+			var faults kvfault.Faulty
 			p := e.process(b, &faults)
 			q, err := queue.Open(p.store, &queue.Options{Logger: slog.New(slog.NewTextHandler(&log, nil))})
 			require.NoError(b, err)
@@ -679,7 +679,7 @@ func TestFailurePoisonKills(t *testing.T) {
 			s := each(kind, func(_ context.Context, ev *queue.Event) error {
 				if string(ev.Payload) == "poison" {
 					died = true
-					faults.Inject(kvtest.Rule{Every: true, Err: kv.ErrClosed})
+					faults.Inject(kvfault.Rule{Every: true, Err: kv.ErrClosed})
 					return kv.ErrClosed
 				}
 				done[string(ev.Payload)] = true
@@ -726,7 +726,7 @@ func TestFailureAttemptsOutliveProcess(t *testing.T) {
 		})
 		s.MaxAttempts = 3
 		for life := range 4 {
-			var faults kvtest.Faulty
+			var faults kvfault.Faulty
 			p := e.process(b, &faults)
 			q, err := queue.Open(p.store, nil)
 			require.NoError(b, err)
@@ -735,7 +735,7 @@ func TestFailureAttemptsOutliveProcess(t *testing.T) {
 			}
 			stop := b.runOn(q, s)
 			b.pass(7 * time.Second)
-			faults.Inject(kvtest.Rule{Every: true, Err: kv.ErrClosed})
+			faults.Inject(kvfault.Rule{Every: true, Err: kv.ErrClosed})
 			_ = stop() // what a dead process says does not matter
 			p.end(b)
 		}

@@ -13,7 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/tito-db/tito-go/kv"
-	"github.com/tito-db/tito-go/kvtest"
+	"github.com/tito-db/tito-go/kvtest/kvfault"
 	"github.com/tito-db/tito-go/queue"
 )
 
@@ -65,7 +65,7 @@ func TestInvariant1ExistsIfCommitted(t *testing.T) {
 	queue.Stores(t, func(t *testing.T, open queue.OpenStore) {
 		ctx := t.Context()
 		e := newEngine(t, open)
-		var faults kvtest.Faulty
+		var faults kvfault.Faulty
 		p := e.process(t, &faults)
 		q, err := queue.Open(p.store, quick())
 		require.NoError(t, err)
@@ -96,11 +96,11 @@ func TestInvariant1ExistsIfCommitted(t *testing.T) {
 			require.NoError(t, e.store.Update(ctx, func(tx *kv.Txn) error { return tx.Set(row, row) }))
 			return tx.Set(row, row)
 		})
-		faults.Inject(kvtest.Rule{Call: kvtest.CallCommit, Err: kv.ErrUnavailable})
+		faults.Inject(kvfault.Rule{Call: kv.CallCommit, Err: kv.ErrUnavailable})
 		try("unavailable", false, kv.ErrUnavailable, nothing)
-		faults.Inject(kvtest.Rule{Call: kvtest.CallCommit, Err: errFault})
+		faults.Inject(kvfault.Rule{Call: kv.CallCommit, Err: errFault})
 		try("unknown, not done", false, kv.ErrCommitUnknown, nothing)
-		faults.Inject(kvtest.Rule{Call: kvtest.CallCommit, After: true, Err: errFault})
+		faults.Inject(kvfault.Rule{Call: kv.CallCommit, After: true, Err: errFault})
 		try("unknown, done", true, kv.ErrCommitUnknown, nothing)
 		try("last", true, nil, nothing)
 		var got []string
@@ -129,7 +129,7 @@ func TestInvariant23Concurrent(t *testing.T) {
 				ctx, cancel := context.WithCancel(t.Context())
 				ran := make(chan error, processes)
 				for range processes {
-					p := e.process(t, &kvtest.Faulty{})
+					p := e.process(t, &kvfault.Faulty{})
 					procs = append(procs, p)
 					q := s.queue(p.store)
 					sub := s.subscription()
@@ -173,7 +173,7 @@ func TestInvariant5AtLeastOnce(t *testing.T) {
 		const total = 20
 		var seen [][]string // by process
 		for life := 0; ; life++ {
-			var faults kvtest.Faulty
+			var faults kvfault.Faulty
 			p := e.process(t, &faults)
 			q, err := queue.Open(p.store, quick())
 			require.NoError(t, err)
@@ -186,7 +186,7 @@ func TestInvariant5AtLeastOnce(t *testing.T) {
 			w, err := q.Subscribe(queue.Subscription{Topic: "topic", Group: "group", Handler: func(_ context.Context, ev *queue.Event) error {
 				seen[life] = append(seen[life], string(ev.Payload))
 				if len(seen[life]) == 5 && life < 3 { // it dies when the handler has returned
-					faults.Inject(kvtest.Rule{Every: true, Err: kv.ErrClosed})
+					faults.Inject(kvfault.Rule{Every: true, Err: kv.ErrClosed})
 				}
 				return nil
 			}})
@@ -282,7 +282,7 @@ func TestInvariant7Order(t *testing.T) {
 // What an idle topic costs does not grow with its partitions, nor with what went
 // through it.
 func TestInvariant9Idle(t *testing.T) {
-	costs := map[string]kvtest.Counts{}
+	costs := map[string]kvfault.Counts{}
 	for _, partitions := range []int{16, 1024, 16384} {
 		for _, events := range []int{0, 200} {
 			inBubble(t, &queue.Options{Partitions: partitions}, func(b *bubble) {
@@ -323,7 +323,7 @@ func TestInvariant9Drain(t *testing.T) {
 		b.pass(time.Second)
 		require.NoError(b, stop())
 		require.EqualValues(b, batch*batches, b.stats().Events)
-		var at []kvtest.Counts // when a batch's handler began
+		var at []kvfault.Counts // when a batch's handler began
 		total := b.calls.Measure(func() {
 			stop := b.run(queue.Subscription{Concurrency: 1, MaxInFlight: batch, TxBatchHandler: func(_ context.Context, _ *kv.Txn, evs []*queue.Event) error {
 				require.Len(b, evs, batch)
@@ -352,7 +352,7 @@ func TestInvariant9Drain(t *testing.T) {
 // Publishing costs nothing beyond the caller's commit.
 func TestPublishCalls(t *testing.T) {
 	inBubble(t, nil, func(b *bubble) {
-		b.calls.Expect(b, kvtest.Counts{Begins: 1, Commits: 1, Writes: 3}, func() {
+		b.calls.Expect(b, kvfault.Counts{Begins: 1, Commits: 1, Writes: 3}, func() {
 			m := queue.Message{Topic: "topic", Key: "k", Payload: []byte("x")}
 			publish(b, b.store, b.q, m, m, m)
 		})
@@ -372,7 +372,7 @@ func TestInvariant9SteadyLoad(t *testing.T) {
 		synctest.Wait()
 		old, err := b.store.Begin(b.Context(), nil)
 		require.NoError(b, err)
-		var costs []kvtest.Counts
+		var costs []kvfault.Counts
 		const rounds = 100
 		for range rounds {
 			costs = append(costs, b.calls.Measure(func() {
@@ -399,13 +399,13 @@ func TestPlainHandlerWaitsForDurability(t *testing.T) {
 		t.Run(kind, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				e := newEngine(t, queue.MemoryStore)
-				var faults kvtest.Faulty
+				var faults kvfault.Faulty
 				p := e.process(t, &faults)
 				q, err := queue.Open(p.store, nil)
 				require.NoError(t, err)
 				b := &bubble{TB: t, store: p.store, q: q}
 				b.publish("k", "x")
-				hold := faults.Inject(kvtest.Rule{Call: kvtest.CallWaitDurable, Every: true, Hold: true})
+				hold := faults.Inject(kvfault.Rule{Call: kv.CallWaitDurable, Every: true, Hold: true})
 				stop := b.run(each(kind, func(_ context.Context, ev *queue.Event) error {
 					b.note(ev)
 					return nil
@@ -428,7 +428,7 @@ func TestPlainHandlerWaitsForDurability(t *testing.T) {
 func TestGroupStart(t *testing.T) {
 	queue.Stores(t, func(t *testing.T, open queue.OpenStore) {
 		e := newEngine(t, open)
-		p := e.process(t, &kvtest.Faulty{})
+		p := e.process(t, &kvfault.Faulty{})
 		q, err := queue.Open(p.store, quick())
 		require.NoError(t, err)
 		got := map[string][]uint64{}

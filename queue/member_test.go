@@ -12,7 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/tito-db/tito-go/kv"
-	"github.com/tito-db/tito-go/kvtest"
+	"github.com/tito-db/tito-go/kvtest/kvfault"
 	"github.com/tito-db/tito-go/queue"
 )
 
@@ -287,7 +287,7 @@ func TestRestartedWorker(t *testing.T) {
 		for range 5 {
 			c.settled("a", "g")
 			// The first call gives back partitions, the second removes the row.
-			removal := first.faulty.Inject(kvtest.Rule{Call: kvtest.CallBegin, Skip: 1, Hold: true, Deaf: true})
+			removal := first.faulty.Inject(kvfault.Rule{Call: kv.CallBegin, Skip: 1, Hold: true, Deaf: true})
 			first.faults = append(first.faults, removal)
 			run.stop()
 			<-removal.Reached()

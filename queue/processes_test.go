@@ -17,7 +17,7 @@ import (
 	"github.com/tito-db/tito-go/kv/memory"
 	"github.com/tito-db/tito-go/kv/tikv"
 	"github.com/tito-db/tito-go/kv/tikv/tikvtest"
-	"github.com/tito-db/tito-go/kvtest"
+	"github.com/tito-db/tito-go/kvtest/kvfault"
 	"github.com/tito-db/tito-go/queue"
 )
 
@@ -255,8 +255,8 @@ func inside(t *trail, s spec, open func(wrap func(kv.Driver) kv.Driver) *kv.Stor
 
 type inProcess struct {
 	t      *testing.T
-	faulty kvtest.Faulty
-	fault  *kvtest.Fault // in force
+	faulty kvfault.Faulty
+	fault  *kvfault.Fault // in force
 	cancel context.CancelFunc
 	wg     sync.WaitGroup
 
@@ -269,7 +269,7 @@ func (p *inProcess) kill() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.dead = true
-	p.fault = p.faulty.Inject(kvtest.Rule{Every: true, Err: errDead})
+	p.fault = p.faulty.Inject(kvfault.Rule{Every: true, Err: errDead})
 }
 
 func (p *inProcess) stop() {
@@ -278,7 +278,7 @@ func (p *inProcess) stop() {
 }
 
 func (p *inProcess) pause() {
-	p.fault = p.faulty.Inject(kvtest.Rule{Every: true, Hold: true, Deaf: true})
+	p.fault = p.faulty.Inject(kvfault.Rule{Every: true, Hold: true, Deaf: true})
 }
 func (p *inProcess) resume() { p.fault.Lift() }
 

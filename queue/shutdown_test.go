@@ -8,7 +8,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/tito-db/tito-go/kv"
-	"github.com/tito-db/tito-go/kvtest"
+	"github.com/tito-db/tito-go/kvtest/kvfault"
 	"github.com/tito-db/tito-go/queue"
 )
 
@@ -17,7 +17,7 @@ const drain = 10 * time.Second
 // sweepRun starts a worker again and again, each time on a new store with events
 // in it, and has the n-th call of the store meet a fault; meet is called when it
 // does. It ends when the worker has gone through all phases before the n-th call.
-func sweepRun(t *testing.T, kind kind, fault kvtest.Rule, meet func(c *cluster, r *run, f *kvtest.Fault)) {
+func sweepRun(t *testing.T, kind kind, fault kvfault.Rule, meet func(c *cluster, r *run, f *kvfault.Fault)) {
 	for fault.Skip = 0; ; fault.Skip++ {
 		reached := false
 		ok := t.Run(fmt.Sprint("call ", fault.Skip), func(t *testing.T) {
@@ -61,7 +61,7 @@ func finish(c *cluster, kind kind) {
 func TestStopInEveryPhase(t *testing.T) {
 	for _, kind := range kinds {
 		t.Run(string(kind), func(t *testing.T) {
-			sweepRun(t, kind, kvtest.Rule{Hold: true, Deaf: true}, func(c *cluster, r *run, f *kvtest.Fault) {
+			sweepRun(t, kind, kvfault.Rule{Hold: true, Deaf: true}, func(c *cluster, r *run, f *kvfault.Fault) {
 				r.stop()
 				c.wait(time.Second)
 				f.Lift()
@@ -85,7 +85,7 @@ func TestStopInEveryPhase(t *testing.T) {
 func TestStopWithoutStore(t *testing.T) {
 	for _, kind := range kinds {
 		t.Run(string(kind), func(t *testing.T) {
-			sweepRun(t, kind, kvtest.Rule{Hold: true, Every: true}, func(c *cluster, r *run, f *kvtest.Fault) {
+			sweepRun(t, kind, kvfault.Rule{Hold: true, Every: true}, func(c *cluster, r *run, f *kvfault.Fault) {
 				r.stop()
 				began := time.Now()
 				if err := r.end(); err != nil {
@@ -103,7 +103,7 @@ func TestStopWithoutStore(t *testing.T) {
 func TestStoreClosedInEveryPhase(t *testing.T) {
 	for _, kind := range kinds {
 		t.Run(string(kind), func(t *testing.T) {
-			sweepRun(t, kind, kvtest.Rule{Hold: true, Deaf: true}, func(c *cluster, r *run, f *kvtest.Fault) {
+			sweepRun(t, kind, kvfault.Rule{Hold: true, Deaf: true}, func(c *cluster, r *run, f *kvfault.Fault) {
 				closed := make(chan error)
 				go func() { closed <- r.p.store.Close() }()
 				c.wait(time.Millisecond)

@@ -10,27 +10,27 @@ import (
 
 	"github.com/tito-db/tito-go/kv"
 	"github.com/tito-db/tito-go/kv/tikv/tikvtest"
-	"github.com/tito-db/tito-go/kvtest"
+	"github.com/tito-db/tito-go/kvtest/kvfault"
 	"github.com/tito-db/tito-go/queue"
 )
 
 // sweep is a way in which each driver call goes wrong.
 type sweep struct {
 	name   string
-	rule   kvtest.Rule
+	rule   kvfault.Rule
 	shared bool // several processes have the store open, and it recovers
 	crash  bool // the process is dead from that call on
 }
 
 var sweeps = []sweep{
-	{"unavailable", kvtest.Rule{Err: kv.ErrUnavailable}, false, false},
-	{"unavailable_shared", kvtest.Rule{Err: kv.ErrUnavailable}, true, false},
-	{"failed", kvtest.Rule{Err: errFault}, false, false},
-	{"conflict", kvtest.Rule{Call: kvtest.CallCommit, Err: kv.ErrConflict}, false, false},
-	{"lost", kvtest.Rule{After: true, Err: errFault}, false, false},
-	{"lost_shared", kvtest.Rule{Call: kvtest.CallCommit, After: true, Err: errFault}, true, false},
-	{"crash", kvtest.Rule{Every: true, Err: kv.ErrClosed}, false, true},
-	{"crash_shared", kvtest.Rule{Every: true, Err: kv.ErrClosed}, true, true},
+	{"unavailable", kvfault.Rule{Err: kv.ErrUnavailable}, false, false},
+	{"unavailable_shared", kvfault.Rule{Err: kv.ErrUnavailable}, true, false},
+	{"failed", kvfault.Rule{Err: errFault}, false, false},
+	{"conflict", kvfault.Rule{Call: kv.CallCommit, Err: kv.ErrConflict}, false, false},
+	{"lost", kvfault.Rule{After: true, Err: errFault}, false, false},
+	{"lost_shared", kvfault.Rule{Call: kv.CallCommit, After: true, Err: errFault}, true, false},
+	{"crash", kvfault.Rule{Every: true, Err: kv.ErrClosed}, false, true},
+	{"crash_shared", kvfault.Rule{Every: true, Err: kv.ErrClosed}, true, true},
 }
 
 // TestSweep makes each driver call of a scenario's life go wrong in turn, from
@@ -42,7 +42,7 @@ func TestSweep(t *testing.T) {
 		for _, sweep := range sweeps {
 			t.Run(kind+"/"+sweep.name, func(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) {
-					var faults kvtest.Faulty
+					var faults kvfault.Faulty
 					swept := 0
 					for fault := range faults.Sweep(sweep.rule) {
 						e := newEngine(t, queue.MemoryStore)
@@ -80,7 +80,7 @@ func TestSweepDrivers(t *testing.T) {
 					}
 					rule := sweep.rule
 					for rule.Skip = k; ; rule.Skip += stride {
-						var faults kvtest.Faulty
+						var faults kvfault.Faulty
 						for fault := range faults.Sweep(rule) {
 							sweepOnce(t, e, kind, fmt.Sprint(rule.Skip, "/"), &faults, fault, sweep)
 							if fault.Hits() == 0 {
@@ -96,7 +96,7 @@ func TestSweepDrivers(t *testing.T) {
 	})
 }
 
-func sweepOnce(t testing.TB, e *engine, kind, prefix string, faults *kvtest.Faulty, fault *kvtest.Fault, sweep sweep) {
+func sweepOnce(t testing.TB, e *engine, kind, prefix string, faults *kvfault.Faulty, fault *kvfault.Fault, sweep sweep) {
 	crash := sweep.crash
 	s := newScenario(t, e, kind, prefix)
 	s.survives = !crash && (sweep.shared || !errors.Is(sweep.rule.Err, kv.ErrUnavailable))
@@ -109,7 +109,7 @@ func sweepOnce(t testing.TB, e *engine, kind, prefix string, faults *kvtest.Faul
 	fault.During(func() { s.life(p, scenarioRounds, func() bool { return crash && fault.Hits() > 0 }) })
 	if crash && fault.Hits() > 0 {
 		s.restart++
-		next := e.process(t, &kvtest.Faulty{})
+		next := e.process(t, &kvfault.Faulty{})
 		s.life(next, scenarioRounds[:3], func() bool { return false })
 		next.end(t)
 	}

@@ -14,7 +14,7 @@ import (
 
 	"github.com/tito-db/tito-go/kv"
 	"github.com/tito-db/tito-go/kv/memory"
-	"github.com/tito-db/tito-go/kvtest"
+	"github.com/tito-db/tito-go/kvtest/kvfault"
 	"github.com/tito-db/tito-go/queue"
 )
 
@@ -148,16 +148,16 @@ func remembered(t *testing.T, store *kv.Store) int {
 }
 
 func TestPublishCost(t *testing.T) {
-	var calls kvtest.Counting
+	var calls kvfault.Counting
 	store, err := memory.Open(&memory.Options{Options: kv.Options{Wrap: calls.Wrap}})
 	require.NoError(t, err)
 	defer store.Close()
 	q, err := queue.Open(store, nil)
 	require.NoError(t, err)
-	calls.Expect(t, kvtest.Counts{Commits: 1, Writes: 3}, func() {
+	calls.Expect(t, kvfault.Counts{Commits: 1, Writes: 3}, func() {
 		publish(t, store, q, queue.Message{Topic: "a", Key: "k"}, queue.Message{Topic: "a"}, queue.Message{Topic: "b"})
 	})
-	calls.Expect(t, kvtest.Counts{BatchGets: 1, Commits: 1, Writes: 6}, func() {
+	calls.Expect(t, kvfault.Counts{BatchGets: 1, Commits: 1, Writes: 6}, func() {
 		publish(t, store, q, queue.Message{Topic: "a", Unique: "1"}, queue.Message{Topic: "a", Unique: "2"})
 	})
 }

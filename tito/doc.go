@@ -65,7 +65,7 @@
 // Any Create, Put or Update, of one row or many, is one batch get and the
 // commit; Patch and Delete one get and the commit; a Get one get; a page by
 // index one cursor and one batch get; each level of relations one batch get.
-// Tests assert this with kvtest.Counting.
+// Tests assert this with kvfault.Counting.
 //
 // # Reading the source
 //

@@ -9,7 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/tito-db/tito-go/kv"
-	"github.com/tito-db/tito-go/kvtest"
+	"github.com/tito-db/tito-go/kvtest/kvfault"
 	"github.com/tito-db/tito-go/queue"
 	"github.com/tito-db/tito-go/tito"
 )
@@ -330,12 +330,12 @@ func TestEventWhen(t *testing.T) {
 func TestCostOfEvents(t *testing.T) {
 	stores(t, func(t *testing.T, open openStore) {
 		ctx := t.Context()
-		var calls kvtest.Counting
+		var calls kvfault.Counting
 		db := openTickets(t, open, &kv.Options{Wrap: calls.Wrap})
 		const topics = 3
-		one := kvtest.Counts{BatchGets: 1, Commits: 1, Begins: 1}
-		get := kvtest.Counts{Gets: 1, Commits: 1, Begins: 1}
-		cost := func(name string, budget kvtest.Counts, rows, writes int, fn func(tx *tito.Tx) error) {
+		one := kvfault.Counts{BatchGets: 1, Commits: 1, Begins: 1}
+		get := kvfault.Counts{Gets: 1, Commits: 1, Begins: 1}
+		cost := func(name string, budget kvfault.Counts, rows, writes int, fn func(tx *tito.Tx) error) {
 			t.Run(name, func(t *testing.T) {
 				budget.Writes = writes + topics*rows
 				calls.Expect(t, budget, func() { require.NoError(t, db.Update(ctx, fn)) })

@@ -7,13 +7,13 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/tito-db/tito-go/kv"
-	"github.com/tito-db/tito-go/kvtest"
+	"github.com/tito-db/tito-go/kvtest/kvfault"
 	"github.com/tito-db/tito-go/tito"
 )
 
 // counted opens a store whose driver's calls are counted.
-func counted(t testing.TB, open openStore) (*kv.Store, *kvtest.Counting) {
-	calls := &kvtest.Counting{}
+func counted(t testing.TB, open openStore) (*kv.Store, *kvfault.Counting) {
+	calls := &kvfault.Counting{}
 	return open(t, &kv.Options{Wrap: calls.Wrap}), calls
 }
 
@@ -54,29 +54,29 @@ func requireQueryCosts(t *testing.T, open openStore) {
 	require.NoError(t, err)
 	for _, c := range []struct {
 		name   string
-		budget kvtest.Counts
+		budget kvfault.Counts
 		fn     func()
 	}{
-		{"One and First by unique index", kvtest.Counts{Gets: 4}, one(things.Where(thingByName.Eq("017")))},
-		{"of a value that is not there", kvtest.Counts{Gets: 1}, func() {
+		{"One and First by unique index", kvfault.Counts{Gets: 4}, one(things.Where(thingByName.Eq("017")))},
+		{"of a value that is not there", kvfault.Counts{Gets: 1}, func() {
 			_, err := things.Where(thingByName.Eq("none")).One(ctx, db)
 			require.ErrorIs(t, err, tito.ErrNotFound)
 		}},
-		{"page", kvtest.Counts{Cursors: 1, Entries: 51, Pages: 1, BatchGets: 1, BatchKeys: 51}, page(byRank, 50)},
-		{"page in reverse", kvtest.Counts{Cursors: 1, Entries: 51, Pages: 1, BatchGets: 1, BatchKeys: 51}, page(byRank.Reverse(), 50)},
-		{"next page", kvtest.Counts{Cursors: 1, Entries: 51, Pages: 1, BatchGets: 1}, page(byRank.Limit(50).Cursor(p.Next), 50)},
-		{"page before", kvtest.Counts{Cursors: 1, Entries: 51, Pages: 1, BatchGets: 1}, page(byRank.Cursor(last.Prev), 50)},
-		{"page of the table", kvtest.Counts{Cursors: 1, Entries: 11, Pages: 1}, page(things.Scan().Limit(10), 10)},
-		{"In", kvtest.Counts{Cursors: 1, Entries: 62, Seeks: 2, BatchGets: 1, BatchKeys: 60}, page(things.Where(thingByTagRank.At("b").In(9, 2, 5)).Limit(70), 60)},
-		{"In reversed", kvtest.Counts{Cursors: 1, Entries: 62, Seeks: 2, BatchGets: 1, BatchKeys: 60}, page(things.Where(thingByTagRank.At("b").In(9, 2, 5)).Reverse().Limit(70), 60)},
-		{"In of neighbours", kvtest.Counts{Cursors: 1, Entries: 60, BatchGets: 1}, page(things.Where(thingByTagRank.At("b").In(3, 2, 1)).Limit(60), 60)},
-		{"In of values that are not there", kvtest.Counts{Cursors: 2, Seeks: 2, Entries: 40}, count(things.Where(thingByTagRank.At("b").In(9, 10, 11, 12, 13, -1, -2)).Limit(20), 20)},
-		{"empty In", kvtest.Counts{}, page(things.Where(thingByTagRank.At("b").In()), 0)},
-		{"Count and IDs", kvtest.Counts{Cursors: 2, Entries: 400}, count(byRank, 200)},
-		{"of a unique index", kvtest.Counts{Cursors: 2, Entries: 400}, count(things.Where(thingByName), 200)},
-		{"of the table", kvtest.Counts{Cursors: 2, Entries: 400}, count(things.Scan(), 200)},
-		{"In under a tag", kvtest.Counts{Cursors: 2}, count(things.Where(thingByTagRank.At("b").In(2, 5)), 40)},
-		{"of rows that repeat", kvtest.Counts{Cursors: 2, Entries: 1200, BatchGets: 6, BatchKeys: 976}, count(things.Where(thingByTagDesc), 200)},
+		{"page", kvfault.Counts{Cursors: 1, Entries: 51, Pages: 1, BatchGets: 1, BatchKeys: 51}, page(byRank, 50)},
+		{"page in reverse", kvfault.Counts{Cursors: 1, Entries: 51, Pages: 1, BatchGets: 1, BatchKeys: 51}, page(byRank.Reverse(), 50)},
+		{"next page", kvfault.Counts{Cursors: 1, Entries: 51, Pages: 1, BatchGets: 1}, page(byRank.Limit(50).Cursor(p.Next), 50)},
+		{"page before", kvfault.Counts{Cursors: 1, Entries: 51, Pages: 1, BatchGets: 1}, page(byRank.Cursor(last.Prev), 50)},
+		{"page of the table", kvfault.Counts{Cursors: 1, Entries: 11, Pages: 1}, page(things.Scan().Limit(10), 10)},
+		{"In", kvfault.Counts{Cursors: 1, Entries: 62, Seeks: 2, BatchGets: 1, BatchKeys: 60}, page(things.Where(thingByTagRank.At("b").In(9, 2, 5)).Limit(70), 60)},
+		{"In reversed", kvfault.Counts{Cursors: 1, Entries: 62, Seeks: 2, BatchGets: 1, BatchKeys: 60}, page(things.Where(thingByTagRank.At("b").In(9, 2, 5)).Reverse().Limit(70), 60)},
+		{"In of neighbours", kvfault.Counts{Cursors: 1, Entries: 60, BatchGets: 1}, page(things.Where(thingByTagRank.At("b").In(3, 2, 1)).Limit(60), 60)},
+		{"In of values that are not there", kvfault.Counts{Cursors: 2, Seeks: 2, Entries: 40}, count(things.Where(thingByTagRank.At("b").In(9, 10, 11, 12, 13, -1, -2)).Limit(20), 20)},
+		{"empty In", kvfault.Counts{}, page(things.Where(thingByTagRank.At("b").In()), 0)},
+		{"Count and IDs", kvfault.Counts{Cursors: 2, Entries: 400}, count(byRank, 200)},
+		{"of a unique index", kvfault.Counts{Cursors: 2, Entries: 400}, count(things.Where(thingByName), 200)},
+		{"of the table", kvfault.Counts{Cursors: 2, Entries: 400}, count(things.Scan(), 200)},
+		{"In under a tag", kvfault.Counts{Cursors: 2}, count(things.Where(thingByTagRank.At("b").In(2, 5)), 40)},
+		{"of rows that repeat", kvfault.Counts{Cursors: 2, Entries: 1200, BatchGets: 6, BatchKeys: 976}, count(things.Where(thingByTagDesc), 200)},
 	} {
 		t.Run(c.name, func(t *testing.T) { calls.Expect(t, c.budget, c.fn) })
 	}

@@ -7,7 +7,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/tito-db/tito-go/kv"
-	"github.com/tito-db/tito-go/kvtest"
+	"github.com/tito-db/tito-go/kvtest/kvfault"
 	"github.com/tito-db/tito-go/tito"
 )
 
@@ -94,7 +94,7 @@ func requireRelations(t *testing.T, open openStore) {
 	t.Run("one level", func(t *testing.T) {
 		var all map[string]*person
 		// The rows: ann, bob, cid, nobody; teams 1, 2, 3. Each is read once.
-		calls.Expect(t, kvtest.Counts{Cursors: 1, BatchGets: 1, BatchKeys: 7}, func() {
+		calls.Expect(t, kvfault.Counts{Cursors: 1, BatchGets: 1, BatchKeys: 7}, func() {
 			all = byID(personBoss, personTeam, friends)
 		})
 		require.Nil(t, all["ann"].Boss)
@@ -116,7 +116,7 @@ func requireRelations(t *testing.T, open openStore) {
 	})
 	t.Run("nested", func(t *testing.T) {
 		var all map[string]*person
-		calls.Expect(t, kvtest.Counts{Cursors: 1, BatchGets: 3}, func() {
+		calls.Expect(t, kvfault.Counts{Cursors: 1, BatchGets: 3}, func() {
 			all = byID(personBoss.With(personTeam), personTeam.With(teamLead.With(friends)), friends)
 		})
 		require.EqualValues(t, 1, all["bob"].Boss.Team.ID)
@@ -127,23 +127,23 @@ func requireRelations(t *testing.T, open openStore) {
 		require.Nil(t, all["ann"].Close[0].Boss, "not asked for there")
 	})
 	t.Run("costs", func(t *testing.T) {
-		calls.Expect(t, kvtest.Counts{Gets: 1, BatchGets: 2}, func() {
+		calls.Expect(t, kvfault.Counts{Gets: 1, BatchGets: 2}, func() {
 			p, err := people.Get(ctx, db, "bob", personTeam.With(teamLead))
 			require.NoError(t, err)
 			require.Equal(t, "ann", p.Team.Lead.ID)
 		})
-		calls.Expect(t, kvtest.Counts{BatchGets: 2}, func() {
+		calls.Expect(t, kvfault.Counts{BatchGets: 2}, func() {
 			ps, err := people.GetMany(ctx, db, []string{"cid", "nobody", "bob", "cid"}, personBoss)
 			require.NoError(t, err)
 			require.Nil(t, ps[1])
 			require.Equal(t, "ann", ps[0].Boss.ID)
 			require.Equal(t, "ann", ps[3].Boss.ID)
 		})
-		calls.Expect(t, kvtest.Counts{Gets: 1}, func() { // nothing to fetch
+		calls.Expect(t, kvfault.Counts{Gets: 1}, func() { // nothing to fetch
 			_, err := people.Get(ctx, db, "eve", personBoss.With(friends), personTeam)
 			require.NoError(t, err)
 		})
-		calls.Expect(t, kvtest.Counts{Cursors: 1, BatchGets: 2}, func() {
+		calls.Expect(t, kvfault.Counts{Cursors: 1, BatchGets: 2}, func() {
 			_, err := people.Where(personByTeam.In(1, 2)).With(personTeam).Page(ctx, db)
 			require.NoError(t, err)
 		})

@@ -7,7 +7,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/tito-db/tito-go/kv"
-	"github.com/tito-db/tito-go/kvtest"
+	"github.com/tito-db/tito-go/kvtest/kvfault"
 	"github.com/tito-db/tito-go/tito"
 )
 
@@ -15,20 +15,20 @@ import (
 func TestCostOfWrites(t *testing.T) {
 	stores(t, func(t *testing.T, open openStore) {
 		ctx := context.Background()
-		var calls kvtest.Counting
+		var calls kvfault.Counting
 		db := openDocs(t, open, &kv.Options{Wrap: calls.Wrap})
 		full := func(id string) *Doc {
 			return &Doc{ID: id, Email: id, Nick: &id, Tags: []string{"x", "y"}, Slots: []int64{int64(id[0])}, Kind: "k", Code: id, Active: true}
 		}
-		expect := func(name string, budget kvtest.Counts, fn func(tx *tito.Tx) error) {
+		expect := func(name string, budget kvfault.Counts, fn func(tx *tito.Tx) error) {
 			t.Helper()
 			t.Run(name, func(t *testing.T) {
 				t.Helper()
 				calls.Expect(t, budget, func() { require.NoError(t, db.Update(ctx, fn)) })
 			})
 		}
-		one := kvtest.Counts{BatchGets: 1, Commits: 1, Begins: 1}
-		get := kvtest.Counts{Gets: 1, Commits: 1, Begins: 1}
+		one := kvfault.Counts{BatchGets: 1, Commits: 1, Begins: 1}
+		get := kvfault.Counts{Gets: 1, Commits: 1, Begins: 1}
 		// A row, and entries: email, nick, 2 tags, slot, kind, score, active, code, 2 of all.
 		create := one
 		create.BatchKeys, create.Writes = 5, 12
@@ -80,7 +80,7 @@ func TestCostOfWrites(t *testing.T) {
 		expect("patch what is not unique", row, patch(func(d *Doc) { d.Score = new(float64) }))
 		row.Writes = 2
 		expect("patch out of a conditional index", row, patch(func(d *Doc) { d.Active = false }))
-		both := kvtest.Counts{Gets: 1, BatchGets: 1, BatchKeys: 1, Commits: 1, Begins: 1}
+		both := kvfault.Counts{Gets: 1, BatchGets: 1, BatchKeys: 1, Commits: 1, Begins: 1}
 		expect("patch a unique value", both, patch(func(d *Doc) { d.Email = "patched" }))
 		expect("patch a unique value away", get, patch(func(d *Doc) { d.Nick = nil }))
 		all := get
@@ -91,23 +91,23 @@ func TestCostOfWrites(t *testing.T) {
 			require.Equal(t, 2, n)
 			return err
 		})
-		expect("nothing", kvtest.Counts{Begins: 1}, func(tx *tito.Tx) error {
+		expect("nothing", kvfault.Counts{Begins: 1}, func(tx *tito.Tx) error {
 			_, err := docs.PutMany(ctx, tx, nil, nil)
 			return err
 		})
-		read := func(name string, budget kvtest.Counts, fn func() error) {
+		read := func(name string, budget kvfault.Counts, fn func() error) {
 			t.Run(name, func(t *testing.T) {
 				calls.Expect(t, budget, func() { require.NoError(t, fn()) })
 			})
 		}
-		read("get", kvtest.Counts{Gets: 1, ViewBegins: 1}, func() error { _, err := docs.Get(ctx, db, "a"); return err })
-		read("exists", kvtest.Counts{Gets: 1, ViewBegins: 1}, func() error { _, err := docs.Exists(ctx, db, "a"); return err })
-		read("meta", kvtest.Counts{Gets: 1, ViewBegins: 1}, func() error { _, err := docs.Meta(ctx, db, "a"); return err })
-		read("get many", kvtest.Counts{BatchGets: 1, ViewBegins: 1}, func() error {
+		read("get", kvfault.Counts{Gets: 1, ViewBegins: 1}, func() error { _, err := docs.Get(ctx, db, "a"); return err })
+		read("exists", kvfault.Counts{Gets: 1, ViewBegins: 1}, func() error { _, err := docs.Exists(ctx, db, "a"); return err })
+		read("meta", kvfault.Counts{Gets: 1, ViewBegins: 1}, func() error { _, err := docs.Meta(ctx, db, "a"); return err })
+		read("get many", kvfault.Counts{BatchGets: 1, ViewBegins: 1}, func() error {
 			_, err := docs.GetMany(ctx, db, []string{"a", "none", "e"})
 			return err
 		})
-		read("get none", kvtest.Counts{ViewBegins: 1}, func() error { _, err := docs.GetMany(ctx, db, nil); return err })
+		read("get none", kvfault.Counts{ViewBegins: 1}, func() error { _, err := docs.GetMany(ctx, db, nil); return err })
 		require.Zero(t, calls.OpenTxns())
 	})
 }
@@ -115,9 +115,9 @@ func TestCostOfWrites(t *testing.T) {
 // Open reads the catalogue with one call, and one more in an empty store.
 func TestCostOfOpen(t *testing.T) {
 	stores(t, func(t *testing.T, open openStore) {
-		var calls kvtest.Counting
+		var calls kvfault.Counting
 		store := open(t, &kv.Options{Wrap: calls.Wrap})
-		for _, budget := range []kvtest.Counts{
+		for _, budget := range []kvfault.Counts{
 			{BatchGets: 1, Cursors: 1, Commits: 1, Writes: 2},
 			{BatchGets: 1},
 		} {

@@ -13,7 +13,7 @@ import (
 const root = "../.."
 
 // public are the folders whose exported API users see.
-var public = []string{"kv", "kv/memory", "kv/pebble", "kv/bolt", "kv/tikv", "queue", "tito"}
+var public = []string{"kv", "kv/memory", "kv/pebble", "kv/bolt", "kv/tikv", "kvtest/kvfault", "queue", "tito"}
 
 // light are the folders that must cost a program no storage engine.
 var light = []string{"kv", "kv/memory", "kvtest", "queue", "tito"}
@@ -77,6 +77,23 @@ func TestThisModuleLinksOneEngine(t *testing.T) {
 	linked, err := archtest.Linked(root, "kv/tikv")
 	require.NoError(t, err)
 	require.Contains(t, linked, "github.com/tikv/client-go/v2/tikv")
+}
+
+// Whoever counts calls or injects faults links no library for testing by that.
+func TestThisModuleLinksNoTestingLibrary(t *testing.T) {
+	linked, err := archtest.Linked(root, "kvtest/kvfault")
+	require.NoError(t, err)
+	m := load(t)
+	for _, p := range linked {
+		require.NotEqual(t, "testing", p)
+		own := strings.HasPrefix(p, m.Path+"/")
+		require.True(t, own || !strings.Contains(p, "."), "kvtest/kvfault links %s", p)
+	}
+	linked, err = archtest.Linked(root, "kvtest")
+	require.NoError(t, err)
+	for _, p := range []string{"testing", "github.com/stretchr/testify/require", "pgregory.net/rapid"} {
+		require.Contains(t, linked, p, "the question finds them where they are")
+	}
 }
 
 func present(m *archtest.Module, dirs []string) []string {

@@ -18,7 +18,7 @@ type rule struct {
 }
 
 // rules holds one row for each part of the module; the first that matches
-// applies. Layers point downwards only: examples, tito, queue, kv.
+// applies. In layers.go is which way they may point.
 //
 // Tests may import more: see testMay. Only tests and programs import a driver:
 // see Imports.
@@ -32,6 +32,7 @@ var rules = []rule{ // immutable
 	{dir: "kv/bolt/...", module: []string{"kv", "kv/internal/...", "kv/bolt/..."}, vendors: []string{"go.etcd.io/bbolt/..."}},
 	{dir: "kv/tikv/tikvtest", module: []string{"kv", "kv/tikv/...", "internal/tikvserver"}, vendors: []string{"..."}},
 	{dir: "kv/tikv/...", module: []string{"kv", "kv/internal/...", "kv/tikv", "kv/tikv/internal/..."}, vendors: []string{"..."}},
+	{dir: "kvtest/kvfault", module: []string{"kv"}}, // programs of users may link it
 	{dir: "kvtest/...", module: []string{"kv", "kvtest/..."}, vendors: []string{"..."}},
 
 	{dir: "queue/...", module: []string{"kv", "internal/keyenc", "internal/layout", "internal/rowenc", "queue/internal/..."}},
@@ -50,7 +51,10 @@ var rules = []rule{ // immutable
 	{dir: "internal/tikvcluster", module: []string{"internal/tikvcluster/standin", "kv"}}, // kv for its tests
 
 	{dir: "examples/...", module: []string{"tito", "queue", "kv", "kv/memory", "kv/pebble", "kv/bolt", "kv/tikv", "examples/..."}, vendors: []string{"..."}},
-	{dir: "cmd/...", module: []string{"tito", "queue", "kv", "kv/memory", "kv/pebble", "kv/bolt", "kv/tikv", "cmd/..."}, vendors: []string{"..."}},
+
+	// The tools know what every user can know, and nothing from an internal folder.
+	{dir: "web/...", module: []string{"tito", "queue", "kv", "web/..."}},
+	{dir: "cmd/...", module: []string{"tito", "queue", "kv", "kv/memory", "kv/pebble", "kv/bolt", "kv/tikv", "web/...", "cmd/..."}, vendors: []string{"..."}},
 
 	// The root holds no code, only tests of the module's documents.
 	{dir: ".", module: []string{"tito", "queue", "kv"}},

@@ -84,6 +84,14 @@ func TestImports(t *testing.T) {
 		{"kvtest/a.go", "kvtest", "./kv/internal/cow", "of this module"},
 		{"kvtest/a.go", "kvtest", "github.com/cockroachdb/pebble/v2", "only kv/pebble"},
 
+		{"kvtest/a.go", "kvtest", "./kvtest/kvfault", ""},
+		{"kvtest/kvfault/a.go", "kvfault", "./kv", ""},
+		{"kvtest/kvfault/a.go", "kvfault", "./kvtest", "of this module"},
+		{"kvtest/kvfault/a.go", "kvfault", "./kv/memory", "of this module"},
+		{"kvtest/kvfault/a.go", "kvfault", "github.com/stretchr/testify/require", "third parties"},
+		{"kvtest/kvfault/a_test.go", "kvfault_test", "github.com/stretchr/testify/require", ""},
+		{"tito/a_test.go", "tito_test", "./kvtest/kvfault", ""},
+
 		{"queue/a.go", "queue", "./kv", ""},
 		{"queue/a.go", "queue", "./internal/keyenc", ""},
 		{"queue/a.go", "queue", "./tito", "of this module"},
@@ -118,6 +126,24 @@ func TestImports(t *testing.T) {
 		{"kv/tikv/a.go", "tikv", "./kv/tikv/tikvtest", "of this module"},
 		{"kv/tikv/tikvtest/a.go", "tikvtest", "./internal/tikvserver", ""},
 		{"kv/tikv/tikvtest/a.go", "tikvtest", "./kvtest", "of this module"},
+
+		// The tools keep to exported API.
+		{"cmd/tito/main.go", "main", "./tito", ""},
+		{"cmd/tito/main.go", "main", "./kv/pebble", ""},
+		{"cmd/tito/main.go", "main", "./web", ""},
+		{"cmd/tito/main.go", "main", "./tito/internal/record", "of this module"},
+		{"cmd/tito/main.go", "main", "./queue/internal/eventlog", "of this module"},
+		{"cmd/tito/main.go", "main", "./kv/internal/settings", "of this module"},
+		{"cmd/tito/main.go", "main", "./internal/layout", "of this module"},
+		{"cmd/tito/main.go", "main", "./kvtest", "of this module"},
+		{"web/a.go", "web", "./tito", ""},
+		{"web/a.go", "web", "./queue", ""},
+		{"web/a.go", "web", "./kv/memory", "of this module"},
+		{"web/a.go", "web", "./tito/internal/scan", "of this module"},
+		{"web/a.go", "web", "./internal/layout", "of this module"},
+		{"web/a.go", "web", "./cmd/tito/text", "of this module"},
+		{"web/a.go", "web", "github.com/google/uuid", "third parties"},
+		{"tito/a.go", "tito", "./web", "of this module"},
 
 		// Tests choose a driver, but stay below their layer.
 		{"kv/a_test.go", "kv_test", "./kv", ""},

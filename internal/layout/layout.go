@@ -83,7 +83,7 @@ func PrefixRange(prefix []byte) kv.Range {
 // CheckPrefix refuses a program's prefix that is too long.
 func CheckPrefix(prefix []byte) error {
 	if len(prefix) > MaxPrefixSize {
-		return fmt.Errorf("Prefix of more than %d bytes", MaxPrefixSize) //nolint:revive,staticcheck // the option's name
+		return fmt.Errorf("Prefix of more than %d bytes", MaxPrefixSize) //nolint:staticcheck // the option's name
 	}
 	return nil
 }

@@ -51,10 +51,10 @@ func TestTLS(t *testing.T) {
 	t.Cleanup(func() { require.NoError(t, ports.Release()) })
 	layout := standin.Local(dir, ports.Numbers[0], ports.Numbers[1], ports.Numbers[2])
 	pdArgs, tikvArgs := layout.PDArgs(), layout.TiKVArgs()
-	pdDoor := newDoor(t, listens(t, pdArgs, "--client-urls=http://"), demanding)
-	tikvDoor := newDoor(t, listens(t, tikvArgs, "--addr="), demanding)
-	advertise(t, pdArgs, "--advertise-client-urls=http://", pdDoor.address)
-	advertise(t, tikvArgs, "--advertise-addr=", tikvDoor.address)
+	pdProxy := newProxy(t, listens(t, pdArgs, "--client-urls=http://"), demanding)
+	tikvProxy := newProxy(t, listens(t, tikvArgs, "--addr="), demanding)
+	advertise(t, pdArgs, "--advertise-client-urls=http://", pdProxy.address)
+	advertise(t, tikvArgs, "--advertise-addr=", tikvProxy.address)
 	log, err := os.Create(at("log")) // both servers write to it
 	require.NoError(t, err)
 	defer log.Close()
@@ -65,7 +65,7 @@ func TestTLS(t *testing.T) {
 	require.NoError(t, tikvServer.Start())
 	defer func() { require.NoError(t, tikvServer.Kill()) }()
 
-	servers := []string{pdDoor.address}
+	servers := []string{pdProxy.address}
 	key := []byte("key")
 	read := func(s *kv.Store) error {
 		return s.View(ctx, func(tx *kv.Txn) error {
@@ -83,9 +83,9 @@ func TestTLS(t *testing.T) {
 	require.NoError(t, tikvServer.Start())
 	require.NoError(t, read(s))
 	require.NoError(t, s.Close())
-	require.Positive(t, pdDoor.protected.Load())
-	require.Positive(t, tikvDoor.protected.Load())
-	require.Zero(t, tikvDoor.clear.Load(), "connections to TiKV without TLS")
+	require.Positive(t, pdProxy.protected.Load())
+	require.Positive(t, tikvProxy.protected.Load())
+	require.Zero(t, tikvProxy.clear.Load(), "connections to TiKV without TLS")
 
 	for name, c := range map[string]struct {
 		tls *tikv.TLS
@@ -187,20 +187,20 @@ func advertise(t *testing.T, args []string, flag, address string) {
 	t.Fatalf("no %s among %q", flag, args)
 }
 
-// door is where clients connect to a server: it takes TLS from those who have it,
+// proxy is where clients connect to a server: it takes TLS from those who have it,
 // and counts.
-type door struct {
+type proxy struct {
 	address          string
 	protected, clear atomic.Int64 // connections
 }
 
 const handshake = 0x16 // first byte of a connection with TLS: RFC 8446, 5.1
 
-func newDoor(t *testing.T, server string, config *tls.Config) *door {
+func newProxy(t *testing.T, server string, config *tls.Config) *proxy {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
-	d := &door{address: listener.Addr().String()}
+	p := &proxy{address: listener.Addr().String()}
 	var passing sync.WaitGroup
 	passing.Go(func() {
 		for {
@@ -208,18 +208,18 @@ func newDoor(t *testing.T, server string, config *tls.Config) *door {
 			if err != nil {
 				return
 			}
-			passing.Go(func() { d.pass(conn, server, config) })
+			passing.Go(func() { p.pass(conn, server, config) })
 		}
 	})
 	t.Cleanup(func() { // by now the server has ended, and with it its connections
 		require.NoError(t, listener.Close())
 		passing.Wait()
 	})
-	return d
+	return p
 }
 
 // pass connects a client to the server until either of them hangs up.
-func (d *door) pass(conn net.Conn, server string, config *tls.Config) {
+func (p *proxy) pass(conn net.Conn, server string, config *tls.Config) {
 	defer conn.Close()
 	buffered := bufio.NewReader(conn)
 	first, err := buffered.Peek(1)
@@ -228,10 +228,10 @@ func (d *door) pass(conn net.Conn, server string, config *tls.Config) {
 	}
 	var client net.Conn = peeked{conn, buffered}
 	if first[0] == handshake {
-		d.protected.Add(1)
+		p.protected.Add(1)
 		client = tls.Server(client, config)
 	} else {
-		d.clear.Add(1)
+		p.clear.Add(1)
 	}
 	out, err := net.Dial("tcp", server)
 	if err != nil {

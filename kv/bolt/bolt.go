@@ -24,17 +24,17 @@ type Options struct {
 	// when the store is opened, memory and disk are not. A commit for which the
 	// file would have to grow above it fails with kv.ErrUnavailable, and nothing
 	// is written; reading goes on, and so do commits that need no new pages.
-	// Opening the store again with a larger one helps, or Compact. Default
+	// Then open the store again with a larger MaxSize, or Compact it. Default
 	// DefaultMaxSize, at least MinMaxSize.
 	MaxSize int
 
-	// LockTimeout is how long Open waits for another process, or another Store
-	// in this one, to close the file. Default DefaultLockTimeout.
+	// LockTimeout is how long Open waits for another process, or another Store in
+	// this process, to close the file. Default DefaultLockTimeout.
 	LockTimeout time.Duration
 
 	// Verify makes Open check the structure of the whole file. Without it, Open
-	// reads at most 4 MiB of pages from the top of the tree: all inner pages of
-	// a file of some hundred MiB, or all of a small one.
+	// reads at most 4 MiB of pages from the top of the tree: the whole of a small
+	// file, or all inner pages of a file of some hundred MiB.
 	Verify bool
 }
 
@@ -72,8 +72,8 @@ func (o *Options) withDefaults() (Options, error) {
 // kv.ErrUnavailable together with the operating system's error otherwise.
 //
 // The store's As knows *bbolt.DB, for statistics and backups (bbolt.Tx.WriteTo).
-// A bbolt transaction of one's own that is open at Close blocks it, and one
-// that writes blocks all commits.
+// A program that opens bbolt transactions through it has to end them before Close,
+// which waits for them; while such a transaction writes, no commit goes on.
 func Open(file string, o *Options) (*kv.Store, error) {
 	opts, err := o.withDefaults()
 	if err != nil {

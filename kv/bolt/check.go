@@ -52,7 +52,7 @@ func check(f io.ReaderAt, size int64, all bool) error {
 		return fmt.Errorf("%w: the file is cut off", kv.ErrCorrupt)
 	}
 	c := &checker{f: f, meta: m, left: checkPages, taken: make([]uint64, m.pages/64+1)}
-	if all || m.freeList == noFreeList { // then bbolt itself walks it all
+	if all || m.freeList == noFreeList { // without a free list bbolt itself walks the whole tree
 		c.left = math.MaxUint64
 	}
 	if err := c.freeList(); err != nil {
@@ -75,7 +75,7 @@ func newestMeta(f io.ReaderAt, size int64) (meta, error) {
 		}
 		return first, nil
 	}
-	// Without the first one, where the second is tells the size of a page.
+	// If the first meta page is damaged, the place of the second tells the page size.
 	for pageSize := int64(1 << 10); pageSize <= 1<<24 && pageSize < size; pageSize <<= 1 {
 		if m, ok := readMeta(f, pageSize); ok {
 			return m, nil
@@ -119,7 +119,7 @@ type checker struct {
 	todo  []subtree
 }
 
-// take notes the use of a page, and reports false if it has one already.
+// take notes that a page is in use, and reports false if it was in use already.
 func (c *checker) take(id uint64) bool {
 	word, bit := &c.taken[id/64], uint64(1)<<(id%64)
 	if *word&bit != 0 {
@@ -136,7 +136,7 @@ type subtree struct {
 	buckets    bool   // its leaves hold buckets
 }
 
-// page is one page with those that belong to it.
+// page is one page, together with the pages that continue it.
 type page struct {
 	flags uint16
 	count int

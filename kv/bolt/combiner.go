@@ -15,7 +15,7 @@ import (
 // a single commit has more.
 const maxGroup = 16 << 20
 
-// combiner owns the goroutine that commits. It takes all that wait at once.
+// combiner owns the goroutine that commits: all commits that wait, in one go.
 type combiner struct {
 	commitAll func(group []*occ.Request)
 	ended     chan struct{} // closed when the goroutine has returned
@@ -32,7 +32,7 @@ type request struct {
 	occ.Request
 	size     int
 	picked   bool          // by the goroutine, guarded by combiner.mu
-	answered chan struct{} // closed then
+	answered chan struct{} // closed when the request has its answer
 }
 
 func startCombiner(commitAll func(group []*occ.Request)) *combiner {
@@ -89,9 +89,9 @@ func (c *combiner) take() []*request {
 	return taken
 }
 
-// gather lets those run who have just been answered and are about to commit
-// again, for as long as more come: otherwise groups of one and of all but one
-// alternate. c.mu is held, but not while they run.
+// gather lets callers run that have just got their answer and are about to commit
+// again, for as long as more requests come. Otherwise a group of one commit and a
+// group of all others would alternate. c.mu is held, but not while the callers run.
 func (c *combiner) gather() {
 	for n := 0; n < len(c.queue); {
 		n = len(c.queue)

@@ -61,7 +61,7 @@ func (c *cursor) Seek(_ context.Context, key []byte) bool {
 	}
 }
 
-// usable reports whether the store is, and keeps the error if it is not.
+// usable reports whether the store is of use, and keeps the error if it is not.
 func (c *cursor) usable() bool {
 	if c.err == nil {
 		c.err = c.d.err()
@@ -117,9 +117,9 @@ func (c *cursor) settle(k, v []byte) bool {
 	return true
 }
 
-// touch reads a byte of each page of b, as the caller is going to without the
-// shield: if a damaged page says that b extends beyond the file, or the disk
-// does not give one of its pages, it fails here.
+// touch reads a byte of each page of b, which the caller is going to read without
+// the shield. If a damaged page says that b extends beyond the file, or the disk
+// does not give a page, the fault happens here.
 func (c *cursor) touch(b []byte) {
 	const smallestPage = 4 << 10
 	for i := 0; i < len(b); i += smallestPage {

@@ -18,12 +18,12 @@
 // bbolt never overwrites a page that an open snapshot sees. It also keeps,
 // until the snapshot is released, every page by which the file has grown while
 // it was open. So a transaction that stays open while much is written makes
-// the file larger, by at most what is written during its lifetime; once the
-// pages are free they are used again, and a later one finds enough of them. The
-// file does not shrink: Compact writes a small copy.
+// the file larger, by at most what is written during its lifetime. bbolt uses the
+// pages again once they are free, so the next long transaction finds enough free
+// pages. The file does not shrink: Compact writes a small copy.
 //
-// It needs a system with a unified page cache, such as Linux, macOS or a BSD;
-// it has not been tried on Windows.
+// The driver needs a system with a unified page cache, such as Linux, macOS or a
+// BSD; nobody has tried it on Windows.
 //
 // # Reading the source
 //

@@ -146,7 +146,7 @@ func (d *driver) Close() error {
 
 func (d *driver) closeFile() error {
 	var err error
-	if d.stuck.Load() { // all that can be done is to give back the file
+	if d.stuck.Load() { // bbolt's Close could wait for ever, so only the file is given back
 		err = errors.Join(unlock(d.file), d.file.Close())
 	} else {
 		err = d.db.Close()
@@ -164,14 +164,14 @@ func (d *driver) reserve(v kv.Version) error {
 	})
 }
 
-// commitGroup checks and writes transactions together, and answers each.
+// commitGroup checks and writes transactions together, and answers each request.
 func (d *driver) commitGroup(group []*occ.Request) {
 	d.ctl.CommitGroup(group, d.apply)
 	if len(group) == 1 {
 		return
 	}
 	for _, r := range group {
-		if errors.Is(r.Err, berrors.ErrMaxSizeReached) { // there may be room for some of them
+		if errors.Is(r.Err, berrors.ErrMaxSizeReached) { // the file may have room for this commit alone
 			d.ctl.CommitGroup([]*occ.Request{r}, d.apply)
 		}
 	}
@@ -197,9 +197,9 @@ func (d *driver) apply(passed []*occ.Request) error {
 	})
 }
 
-// write runs fn in a synced transaction of bbolt. Errors that wrap
-// kv.ErrUnavailable say that nothing was written; any other one is
-// kv.ErrCommitUnknown, and the end of the store.
+// write runs fn in a synced transaction of bbolt. An error that wraps
+// kv.ErrUnavailable says that nothing was written; any other error wraps
+// kv.ErrCommitUnknown, and the store fails from then on.
 func (d *driver) write(fn func(tx *bbolt.Tx) error) error {
 	if err := d.err(); err != nil {
 		return err
@@ -222,7 +222,7 @@ func (d *driver) write(fn func(tx *bbolt.Tx) error) error {
 	switch {
 	case err == nil:
 		return nil
-	case errors.Is(err, berrors.ErrMaxSizeReached): // before it wrote anything
+	case errors.Is(err, berrors.ErrMaxSizeReached): // bbolt finds that out before it writes
 		return fmt.Errorf("%w: the file has reached Options.MaxSize: %w", kv.ErrUnavailable, err)
 	case errors.Is(err, kv.ErrCorrupt):
 		d.stuck.Store(true)

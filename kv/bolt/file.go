@@ -13,8 +13,8 @@ import (
 	"github.com/tito-db/tito-go/kv"
 )
 
-// growth is how far the file grows beyond what is needed, so that growing it,
-// which takes a sync of its own, is rare.
+// growth is how far the file grows beyond what is needed. Growing takes an extra
+// sync, and so it is made rare.
 const growth = 1 << 20
 
 // openDB locks, checks and opens a file. The second result is what holds the
@@ -67,10 +67,10 @@ func openEngine(f *os.File, o *Options) (db *bbolt.DB, err error) {
 	defer shield(debug.SetPanicOnFault(true), &err)
 	return bbolt.Open(f.Name(), 0o600, &bbolt.Options{
 		OpenFile: func(string, int, os.FileMode) (*os.File, error) { return f, nil },
-		Timeout:  o.LockTimeout, // of its own lock, which is ours already where we have one
+		Timeout:  o.LockTimeout, // bbolt locks too; where lock has done so, bbolt finds its lock taken by us and passes
 		MaxSize:  o.MaxSize,
-		// Above MaxSize, so that bbolt never has to map anew: for that it waits
-		// for all snapshots, and lets nobody begin meanwhile.
+		// Above MaxSize, so that bbolt never has to map the file anew: while it does
+		// that, it waits for all snapshots and lets no transaction begin.
 		InitialMmapSize: o.MaxSize + 1,
 		FreelistType:    bbolt.FreelistMapType,
 		NoStatistics:    true, // they take a lock in each Begin

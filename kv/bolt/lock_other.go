@@ -7,7 +7,8 @@ import (
 	"time"
 )
 
-// lock leaves locking to bbolt, whose lock here is not one that can be taken twice.
+// lock does nothing: on these systems a process cannot take bbolt's lock twice, and
+// so bbolt alone takes it.
 func lock(*os.File, time.Duration) error { return nil }
 
 func unlock(*os.File) error { return nil }

@@ -57,8 +57,8 @@ type driver struct {
 	state atomic.Pointer[state]
 }
 
-// state is one committed state. It is immutable, but for the tree's mark that
-// it has been cloned, which only committers look at.
+// state is one committed state. Only the mark that the tree has been cloned ever
+// changes in it, and only commits look at that mark.
 type state struct {
 	tree    cowmap.Map[[]byte]
 	version kv.Version

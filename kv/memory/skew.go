@@ -13,8 +13,8 @@ import (
 )
 
 // WriteSkew is what Options.OnWriteSkew reports: committed transactions that
-// could not have run one after the other, in any order. Each depends on what
-// the next did not do yet or did before it, and the last on the first.
+// could not have run one after the other, in any order. They form a cycle: each
+// transaction must come before the next, and the last before the first.
 type WriteSkew struct {
 	Cycle []Dependency
 }
@@ -23,9 +23,9 @@ type WriteSkew struct {
 type Dependency struct {
 	From, To kv.Version // the commits
 
-	// Missed: From read Key and, running at the same time, did not see what To
-	// wrote to it. Such reads are where a Lock is missing. Otherwise From had
-	// committed before To began, and Key is what both touched.
+	// Missed says that From read Key and, running at the same time, did not see
+	// what To wrote to Key: that is a read with a missing Lock. Without Missed, From
+	// had committed before To began, and both touched Key.
 	Missed bool
 
 	Key []byte
@@ -54,11 +54,11 @@ func (s *WriteSkew) String() string {
 const maxHistory = 1024
 
 // detector is a driver around the memory driver that keeps the serialization
-// graph of what committed lately. An edge leads from a transaction to one that
-// must come after it; a commit that closes a cycle is write skew. Nothing else
-// is: an execution that some serial order explains has no cycle.
+// graph of what committed lately. An edge leads from a transaction to another that
+// must come after it. A commit is write skew exactly if it closes a cycle: an
+// execution that some serial order explains has none.
 //
-// Commits go through it one at a time, which is no matter in a unit test.
+// The detector takes commits one at a time, which does not matter in a unit test.
 type detector struct {
 	kv.Driver
 	report func(*WriteSkew)
@@ -95,7 +95,7 @@ func (d *detector) Begin(ctx context.Context, o kv.BeginOptions) (kv.DriverTxn, 
 	if o.ReadOnly {
 		return d.Driver.Begin(ctx, o)
 	}
-	d.opened(1) // before the snapshot: what commits from here on is remembered
+	d.opened(1) // before the snapshot, so that the detector remembers every commit after it
 	t, err := d.Driver.Begin(ctx, o)
 	if err != nil {
 		d.opened(-1)
@@ -104,8 +104,8 @@ func (d *detector) Begin(ctx context.Context, o kv.BeginOptions) (kv.DriverTxn, 
 	return &watched{DriverTxn: t, d: d, f: &footprint{read: t.ReadVersion(), keys: map[string]struct{}{}}}, nil
 }
 
-// opened counts open transactions. Without any the history is forgotten: who
-// begins later comes after all of it.
+// opened counts open transactions. When none is open the detector forgets its
+// history: a transaction that begins later comes after all of that.
 func (d *detector) opened(n int) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -217,8 +217,8 @@ func (f *footprint) site() string {
 	}
 }
 
-// watched is a read-write transaction whose reads are noted. Reads of its own
-// writes do not reach the driver.
+// watched is a read-write transaction that notes its reads. A read of its own
+// writes does not reach the driver.
 type watched struct {
 	kv.DriverTxn
 	d *detector
@@ -303,7 +303,7 @@ func (c *walk) Seek(ctx context.Context, key []byte) bool {
 	return c.note(c.DriverCursor.Seek(ctx, key))
 }
 
-// begin starts a span of which the far bound follows the cursor.
+// begin starts a span. Its far bound follows the cursor.
 func (c *walk) begin(s span) {
 	c.f.spans = append(c.f.spans, s)
 	c.span = len(c.f.spans) - 1

@@ -12,11 +12,13 @@ import (
 
 // Checkpoint writes a copy of store, as of some moment during the call, to the
 // directory dir, which must not exist and must lie outside of the store's own.
-// Commits go on meanwhile. Table files are linked if both are on one file
-// system, so that it is fast and takes little space at first. Open opens the
-// copy. If it fails, dir may be left behind in part.
+// Commits go on meanwhile. If dir is on the store's file system, Checkpoint links
+// the table files instead of copying them, so that it is fast and the copy takes
+// little space at first. Open opens the copy. A Checkpoint that fails may leave a
+// part of dir behind.
 //
-// It wraps kv.ErrOptions if store is not one of this package, or dir exists.
+// The error wraps kv.ErrOptions if store is not a store of this package, or if dir
+// exists.
 func Checkpoint(store *kv.Store, dir string) error {
 	var d *driver
 	if !store.As(&d) {

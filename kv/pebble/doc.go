@@ -8,9 +8,9 @@
 // Pebble's batches detect no conflicts. The shared controller checks each
 // commit and gives it its version under a lock; there the batch is put into
 // Pebble's log queue and made visible. Waiting for the log to reach the disk
-// happens outside of the lock, so that concurrent commits share one sync.
-// Under it, too, the commit replaces the snapshot that all transactions share
-// which begin before the next commit; so a snapshot has an exact version, and
+// happens outside of the lock, so that concurrent commits share one sync. The
+// commit also replaces, under the lock, the snapshot that all transactions share
+// which begin before the next commit. So a snapshot has an exact version, and
 // Begin waits for no commit.
 //
 // # Durability

@@ -23,10 +23,10 @@ func (d *durable) advance(v kv.Version) {
 	}
 }
 
-// WaitDurable costs nothing if a sync has covered v already. Otherwise it puts
-// an empty record into the log and waits until that is synced, and with it
-// everything before; Pebble syncs once for all who wait at a time. A sync that
-// has begun is not interrupted when the context ends.
+// WaitDurable costs nothing if a sync has covered v already. Otherwise it puts an
+// empty record into the log and waits until Pebble has synced the log up to that
+// record; Pebble syncs once for all callers that wait at a time. The end of the
+// context does not interrupt a sync that has begun.
 func (d *driver) WaitDurable(_ context.Context, v kv.Version) error {
 	if err := d.fuse.err(); err != nil {
 		return err

@@ -71,8 +71,8 @@ func (f *fuse) try(write func() error) {
 	}
 }
 
-// fuseFS puts a fuse before what is written in dir. Writes elsewhere, those of
-// a checkpoint, report their errors as usual.
+// fuseFS puts a fuse before every write in dir. Writes outside of dir, which a
+// checkpoint makes, report their errors as usual.
 type fuseFS struct {
 	vfs.FS
 	*fuse
@@ -132,7 +132,7 @@ func (f fuseFS) file(name string, open func() (vfs.File, error)) (vfs.File, erro
 	var file vfs.File
 	f.try(func() (err error) { file, err = open(); return err })
 	if file == nil {
-		// Stands in for the file that is not to be, and stays empty.
+		// This file stands in for the file that must not be written, and stays empty.
 		var err error
 		if file, err = vfs.NewMem().Create("lost", vfs.WriteCategoryUnspecified); err != nil {
 			return nil, err

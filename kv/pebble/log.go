@@ -30,7 +30,7 @@ func (l logger) logf(level slog.Level, format string, args []any) {
 
 // listener watches the engine's background work.
 func listener(f *fuse) *pebble.EventListener {
-	var failed atomic.Int32 // flushes and compactions, since one succeeded
+	var failed atomic.Int32 // flushes and compactions that failed since the last success
 	return &pebble.EventListener{
 		BackgroundError: func(err error) {
 			f.log.Warn("pebble: background work failed", "error", err)
@@ -43,7 +43,8 @@ func listener(f *fuse) *pebble.EventListener {
 				failed.Store(0)
 			}
 		},
-		// Pebble's own would be fatal. Whoever reads the table gets the error.
+		// Pebble's default for this event ends the process. Whoever reads the table
+		// gets the error anyway.
 		DataCorruption: func(i pebble.DataCorruptionInfo) {
 			f.log.Error("pebble: data is corrupt", "path", i.Path, "error", i.Details)
 		},
@@ -52,5 +53,5 @@ func listener(f *fuse) *pebble.EventListener {
 
 // maxBackgroundErrors is how often background work may fail in a row before
 // the store gives up. Without compactions Pebble would in the end make every
-// commit wait for one.
+// commit wait for a compaction.
 const maxBackgroundErrors = 16

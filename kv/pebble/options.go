@@ -28,10 +28,10 @@ type Options struct {
 	// DefaultCacheSize.
 	CacheSize int64
 
-	// MemTableSize is how much is written, in bytes, before it goes from
-	// memory to a table file. Up to three such memories exist at a time, on
-	// top of the cache. Larger ones make bulk loads faster and opening after a
-	// crash slower. Default DefaultMemTableSize; from MinMemTableSize to
+	// MemTableSize is how many written bytes Pebble keeps in a memtable before it
+	// writes that to a table file. Up to three memtables exist at a time, on top of
+	// the cache. A larger size makes bulk loads faster and opening after a crash
+	// slower. Default DefaultMemTableSize; from MinMemTableSize to
 	// MaxMemTableSize.
 	MemTableSize int
 
@@ -40,8 +40,7 @@ type Options struct {
 	// contain keys. Nil is quiet.
 	Logger *slog.Logger
 
-	// tune lets tests change what the engine is opened with, its file system
-	// among it.
+	// tune lets tests change what the engine is opened with, also its file system.
 	tune func(*pebble.Options)
 }
 
@@ -80,16 +79,17 @@ func (o *Options) engine() *pebble.Options {
 	e := &pebble.Options{
 		FS: vfs.Default,
 
-		// A fixed one: the newest would change with Pebble's version, and
-		// there is no way back to an older one.
+		// A fixed version: the newest would change with Pebble's version, and a store
+		// cannot go back to an older version.
 		FormatMajorVersion: pebble.FormatValueSeparation,
 
 		// Pebble takes the memtables' memory out of the cache's.
 		CacheSize:    o.CacheSize + memTables*int64(o.MemTableSize),
 		MemTableSize: uint64(o.MemTableSize),
 
-		// Commits go on in the other memtables while one is flushed. Few files in
-		// L0 keep reads fast; many before writers stop ride out a bulk load.
+		// Commits go on in the other memtables while Pebble flushes one. Compactions
+		// begin at few files in L0, which keeps reads fast; writers stop at many
+		// files, so that a bulk load does not stop.
 		MemTableStopWritesThreshold: memTables,
 		L0CompactionThreshold:       2,
 		L0StopWritesThreshold:       64,

@@ -73,8 +73,8 @@ func open(dir string, o *Options) (*driver, error) {
 	return newDriver(db, f, s, o), nil
 }
 
-// resolve returns the one absolute name of dir, of which the last elements
-// need not exist.
+// resolve returns the one absolute name of dir. The last elements of dir need not
+// exist.
 func resolve(dir string) (string, error) {
 	dir, err := filepath.Abs(dir)
 	if err != nil {

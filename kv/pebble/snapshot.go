@@ -56,9 +56,9 @@ func (s *snapshots) version() kv.Version {
 const maxUnused = 32
 
 // release gives up one use of n. Whenever Pebble closes its oldest snapshot it
-// looks for a compaction that this makes possible, which costs more than all
-// the rest. So they are closed many at a time, and the oldest last. Till then
-// they keep what those few commits have overwritten.
+// looks for a compaction that this makes possible, which costs more than anything
+// else here. So release closes many snapshots at a time, and the oldest last. Until
+// then the snapshots keep what a few commits have overwritten.
 func (s *snapshots) release(n *snapshot) {
 	s.mu.Lock()
 	n.users--

@@ -91,8 +91,8 @@ func sorted(keys [][]byte) []int {
 	return order
 }
 
-// arena makes copies of values. Small ones share an allocation, of which a
-// caller who keeps one value keeps a few kilobytes at most.
+// arena makes copies of values. Small values share an allocation; a caller that
+// keeps a value keeps that allocation, a few kilobytes at most.
 type arena struct {
 	free []byte
 	left int // clones still to come, at most
@@ -178,8 +178,8 @@ func putUserKey(op *pebble.DeferredBatchOp, key []byte) {
 	_ = op.Finish() // fails on indexed batches only
 }
 
-// apply makes b visible, and durable unless noSync says not to, though
-// without waiting for that.
+// apply makes b visible. It also begins to make b durable, unless noSync is set, and
+// does not wait for that.
 func (d *driver) apply(b *pebble.Batch, noSync bool) error {
 	var err error
 	if noSync {

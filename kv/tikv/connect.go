@@ -28,7 +28,7 @@ import (
 // connection is a client.
 type connection struct {
 	store *tikv.KVStore
-	end   context.CancelFunc // of the work that the connections do by themselves
+	end   context.CancelFunc // ends the work that the connections do by themselves
 }
 
 // Settings of connections.
@@ -40,9 +40,9 @@ const (
 	pdCallTimeout    = 3 * time.Second
 )
 
-// connect makes a client. All of it but the client itself lives as long as a
-// context that ends with the opening if that is given up: the library has no
-// other way to stop it.
+// connect makes a client. What the client consists of lives as long as a context,
+// which connect ends if ctx ends before the client is complete: the library has no
+// other way to stop these parts.
 func connect(ctx context.Context, addrs []string, o *Options) (*connection, error) {
 	security := config.Security{}
 	if o.TLS != nil {
@@ -60,8 +60,8 @@ func connect(ctx context.Context, addrs []string, o *Options) (*connection, erro
 		end()
 		return nil, engine.CallError(ctx, err)
 	}
-	// A client of PD that finds no server leaves things behind. So there has to
-	// be one.
+	// A client of PD that finds no server does not clean up what it has begun. So
+	// connect makes sure first that a server answers.
 	if err := points.wait(ctx); err != nil {
 		end()
 		_ = points.Close()
@@ -103,7 +103,8 @@ func newClient(ctx context.Context, addrs []string, security config.Security, po
 }
 
 // safePoints is where the client learns what has been garbage collected: a key
-// in PD. The library's own cannot be kept quiet.
+// in PD. It replaces the library's own implementation, which cannot be kept from
+// logging.
 type safePoints struct {
 	etcd    *clientv3.Client
 	trouble atomic.Pointer[string] // why a server could not be reached last
@@ -129,8 +130,8 @@ func newSafePoints(ctx context.Context, addrs []string, tlsConfig *tls.Config) (
 	return p, nil
 }
 
-// note remembers why a server could not be reached: the client waits for a
-// connection until its time is over, and then tells of that alone.
+// note remembers why a server could not be reached. The client waits for a
+// connection until its time is over, and its error then names only the timeout.
 func (p *safePoints) note(ctx context.Context, method string, req, reply any, cc *grpc.ClientConn, invoker grpc.UnaryInvoker, opts ...grpc.CallOption) error {
 	err := invoker(ctx, method, req, reply, cc, opts...)
 	why := status.Convert(err).Message()
@@ -140,8 +141,8 @@ func (p *safePoints) note(ctx context.Context, method string, req, reply any, cc
 	return err
 }
 
-// unreachable is err, of wait, as callers get it. What there is to say of a
-// connection holds addresses and names of certificates, and no keys.
+// unreachable makes err, which wait returned, an error for the caller. The reason
+// that it adds holds addresses and names of certificates, and no keys.
 func (p *safePoints) unreachable(ctx context.Context, err error) error {
 	err = engine.CallError(ctx, err)
 	if why := p.trouble.Load(); why != nil {

@@ -22,10 +22,10 @@ type GCOptions struct {
 	// Window is how long the versions that were replaced or deleted are kept. A
 	// view that is older fails with kv.ErrSnapshotTooOld, however long its
 	// lifetime. It must be at least the lifetime of read-write transactions and
-	// 22 s, of every store in the cluster: RunGC knows, and checks, that of its
-	// own only. Transactions that have more fail with kv.ErrTxnTooOld, unless
-	// the collection overtakes them in the middle of a commit. Default
-	// DefaultGCWindow.
+	// 22 s, of every store in the cluster. RunGC can check that only for the store
+	// that it is given. A transaction with a longer lifetime than the window fails
+	// with kv.ErrTxnTooOld, unless the collection overtakes it in the middle of its
+	// commit. Default DefaultGCWindow.
 	Window time.Duration
 
 	// Interval is how long after the end of a round the next one begins. Default
@@ -35,17 +35,17 @@ type GCOptions struct {
 
 // RunGC collects the garbage of a whole cluster, not of one store only, until
 // ctx ends or store is closed, and returns ctx's error or kv.ErrClosed. TiKV
-// keeps old versions of each key until it is told of a time before which nobody
-// reads; TiDB tells it, and where there is none somebody else has to, or replaced
-// and deleted data pile up.
+// keeps old versions of each key until somebody tells it a time before which nobody
+// reads. TiDB does that; in a cluster without TiDB somebody has to call RunGC, or
+// replaced and deleted data pile up.
 //
-// Never run it in a cluster that has a TiDB: the two would not know of one
-// another, and take away what the other still reads.
+// Never call RunGC in a cluster that has a TiDB: neither would know of the other, and
+// each would take away what the other's clients still read.
 //
-// Run it in some or all processes that have a store open: one of them at a time
-// does the work, under a lease, and another one takes over if it ends. Rounds
-// that fail are logged to Options.Logger and tried again. Backups and change
-// feeds that hold a claim at PD are respected.
+// Call RunGC in some or all processes that have a store open. One process at a time
+// does the work, under a lease, and another process takes over when it ends. RunGC
+// logs a round that fails to Options.Logger and tries again. It respects the claims
+// that backups and change feeds hold at PD.
 //
 // Other errors wrap kv.ErrOptions, if o is out of range or store is
 // not in TiKV.
@@ -88,12 +88,12 @@ func collect(ctx context.Context, d *engine.Driver, c *engine.Collector, interva
 	}
 }
 
-// releaseTime bounds how long RunGC takes to end. It is below the time for which
+// releaseTime bounds how long RunGC takes to end. It is shorter than the time that
 // closing a store waits.
 const releaseTime = 2 * time.Second
 
-// release lets others collect at once. Where it fails they wait for the lease to
-// end.
+// release lets other processes collect at once. If it fails, they wait for the lease
+// to end.
 func release(ctx context.Context, d *engine.Driver, c *engine.Collector) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), releaseTime)
 	defer cancel()

@@ -26,8 +26,8 @@ type Options struct {
 	// "m" and "t".
 	Prefix string
 
-	// TLS is how to talk to a cluster that wants it; nil talks in the clear. All
-	// stores that a process has open at a time have the same.
+	// TLS is how to talk to a cluster that wants TLS; nil talks in the clear. All
+	// stores that a process has open at a time use the same TLS.
 	TLS *TLS
 
 	// Timeout bounds how long Open, Begin and each request of a read wait for
@@ -43,12 +43,12 @@ type Options struct {
 	Logger *slog.Logger
 }
 
-// TLS names files in PEM form. Those of the client's own are read again for
-// each connection, so that they can be renewed.
+// TLS names files in PEM form. The driver reads Cert and Key again for each
+// connection, so that a program can renew these files.
 type TLS struct {
-	CA   string // certificates that the servers' are signed by
+	CA   string // the certificates that sign the servers' certificates
 	Cert string // the client's certificate; empty for none
-	Key  string // and its key
+	Key  string // the key of Cert
 }
 
 // withDefaults returns a copy of o with the fields of this package set, or an

@@ -14,8 +14,8 @@ import (
 // borders are where regions begin in the stores of TestConformanceInRegions:
 // among the keys of the suite's cases.
 var borders = [][]byte{
-	[]byte("\x20"), []byte("a"), []byte("ab"), []byte("hush.0"), []byte("hush.0002"),
-	[]byte("hush.01"), []byte("hush.2"), []byte("hush.b"), []byte("hush.m"), []byte("\xC0"),
+	[]byte("\x20"), []byte("a"), []byte("ab"), []byte("secret.0"), []byte("secret.0002"),
+	[]byte("secret.01"), []byte("secret.2"), []byte("secret.b"), []byte("secret.m"), []byte("\xC0"),
 }
 
 // splitsMeanwhile is how often a store is split further while a case uses it.
@@ -96,7 +96,7 @@ func (r *regions) splitMeanwhile(t testing.TB, p place) (stop func()) {
 	go func() {
 		defer close(ended)
 		for range splitsMeanwhile {
-			key := fmt.Appendf(nil, "hush.%02d", rand.IntN(100))
+			key := fmt.Appendf(nil, "secret.%02d", rand.IntN(100))
 			if err := p.in.Split(ctx, p.prefix, key); err != nil && ctx.Err() == nil {
 				t.Errorf("split: %v", err)
 			}

@@ -9,9 +9,10 @@ import (
 	pd "github.com/tikv/pd/client"
 )
 
-// steady is a client of PD that asks again where a server is. The library asks
-// when it has lost one; if PD cannot be asked at that moment, since it was lost
-// too, the library leaves it at that for 30 s, while the server is back long since.
+// steady is a client of PD that asks again where a server is. The library asks PD
+// when it has lost a server. If PD does not answer at that moment, because it was
+// lost as well, the library does not ask again for 30 s, when the server has long
+// been back.
 type steady struct {
 	pd.Client
 	life context.Context //nolint:containedctx // of the client itself; its calls have their own

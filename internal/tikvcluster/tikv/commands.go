@@ -15,7 +15,7 @@ import (
 // client-go sends almost everything this way. unistore's own version knows the
 // engine alone and no CheckSecondaryLocks, without which a client cannot finish
 // what another one left behind.
-func (d *door) BatchCommands(stream tikvpb.Tikv_BatchCommandsServer) error {
+func (s *service) BatchCommands(stream tikvpb.Tikv_BatchCommandsServer) error {
 	ctx, cancel := context.WithCancel(stream.Context())
 	defer cancel()
 	var (
@@ -47,7 +47,7 @@ func (d *door) BatchCommands(stream tikvpb.Tikv_BatchCommandsServer) error {
 		for i, command := range req.GetRequests() {
 			id := req.GetRequestIds()[i]
 			commands.Go(func() {
-				resp, err := d.command(ctx, command)
+				resp, err := s.command(ctx, command)
 				if err != nil {
 					fail(err)
 					return
@@ -88,69 +88,69 @@ func receive(ctx context.Context, stream tikvpb.Tikv_BatchCommandsServer) (recei
 }
 
 // command carries out one command of a stream.
-func (d *door) command(ctx context.Context, req *tikvpb.BatchCommandsRequest_Request) (*tikvpb.BatchCommandsResponse_Response, error) {
+func (s *service) command(ctx context.Context, req *tikvpb.BatchCommandsRequest_Request) (*tikvpb.BatchCommandsResponse_Response, error) {
 	resp := &tikvpb.BatchCommandsResponse_Response{}
 	var err error
 	switch c := req.GetCmd().(type) {
 	case *tikvpb.BatchCommandsRequest_Request_Get:
 		out := &tikvpb.BatchCommandsResponse_Response_Get{}
-		out.Get, err = d.KvGet(ctx, c.Get)
+		out.Get, err = s.KvGet(ctx, c.Get)
 		resp.Cmd = out
 	case *tikvpb.BatchCommandsRequest_Request_BatchGet:
 		out := &tikvpb.BatchCommandsResponse_Response_BatchGet{}
-		out.BatchGet, err = d.KvBatchGet(ctx, c.BatchGet)
+		out.BatchGet, err = s.KvBatchGet(ctx, c.BatchGet)
 		resp.Cmd = out
 	case *tikvpb.BatchCommandsRequest_Request_Scan:
 		out := &tikvpb.BatchCommandsResponse_Response_Scan{}
-		out.Scan, err = d.KvScan(ctx, c.Scan)
+		out.Scan, err = s.KvScan(ctx, c.Scan)
 		resp.Cmd = out
 	case *tikvpb.BatchCommandsRequest_Request_Prewrite:
 		out := &tikvpb.BatchCommandsResponse_Response_Prewrite{}
-		out.Prewrite, err = d.KvPrewrite(ctx, c.Prewrite)
+		out.Prewrite, err = s.KvPrewrite(ctx, c.Prewrite)
 		resp.Cmd = out
 	case *tikvpb.BatchCommandsRequest_Request_Commit:
 		out := &tikvpb.BatchCommandsResponse_Response_Commit{}
-		out.Commit, err = d.KvCommit(ctx, c.Commit)
+		out.Commit, err = s.KvCommit(ctx, c.Commit)
 		resp.Cmd = out
 	case *tikvpb.BatchCommandsRequest_Request_Cleanup:
 		out := &tikvpb.BatchCommandsResponse_Response_Cleanup{}
-		out.Cleanup, err = d.KvCleanup(ctx, c.Cleanup)
+		out.Cleanup, err = s.KvCleanup(ctx, c.Cleanup)
 		resp.Cmd = out
 	case *tikvpb.BatchCommandsRequest_Request_BatchRollback:
 		out := &tikvpb.BatchCommandsResponse_Response_BatchRollback{}
-		out.BatchRollback, err = d.KvBatchRollback(ctx, c.BatchRollback)
+		out.BatchRollback, err = s.KvBatchRollback(ctx, c.BatchRollback)
 		resp.Cmd = out
 	case *tikvpb.BatchCommandsRequest_Request_PessimisticLock:
 		out := &tikvpb.BatchCommandsResponse_Response_PessimisticLock{}
-		out.PessimisticLock, err = d.KvPessimisticLock(ctx, c.PessimisticLock)
+		out.PessimisticLock, err = s.KvPessimisticLock(ctx, c.PessimisticLock)
 		resp.Cmd = out
 	case *tikvpb.BatchCommandsRequest_Request_PessimisticRollback:
 		out := &tikvpb.BatchCommandsResponse_Response_PessimisticRollback{}
-		out.PessimisticRollback, err = d.KVPessimisticRollback(ctx, c.PessimisticRollback)
+		out.PessimisticRollback, err = s.KVPessimisticRollback(ctx, c.PessimisticRollback)
 		resp.Cmd = out
 	case *tikvpb.BatchCommandsRequest_Request_TxnHeartBeat:
 		out := &tikvpb.BatchCommandsResponse_Response_TxnHeartBeat{}
-		out.TxnHeartBeat, err = d.KvTxnHeartBeat(ctx, c.TxnHeartBeat)
+		out.TxnHeartBeat, err = s.KvTxnHeartBeat(ctx, c.TxnHeartBeat)
 		resp.Cmd = out
 	case *tikvpb.BatchCommandsRequest_Request_CheckTxnStatus:
 		out := &tikvpb.BatchCommandsResponse_Response_CheckTxnStatus{}
-		out.CheckTxnStatus, err = d.KvCheckTxnStatus(ctx, c.CheckTxnStatus)
+		out.CheckTxnStatus, err = s.KvCheckTxnStatus(ctx, c.CheckTxnStatus)
 		resp.Cmd = out
 	case *tikvpb.BatchCommandsRequest_Request_CheckSecondaryLocks:
 		out := &tikvpb.BatchCommandsResponse_Response_CheckSecondaryLocks{}
-		out.CheckSecondaryLocks, err = d.KvCheckSecondaryLocks(ctx, c.CheckSecondaryLocks)
+		out.CheckSecondaryLocks, err = s.KvCheckSecondaryLocks(ctx, c.CheckSecondaryLocks)
 		resp.Cmd = out
 	case *tikvpb.BatchCommandsRequest_Request_ScanLock:
 		out := &tikvpb.BatchCommandsResponse_Response_ScanLock{}
-		out.ScanLock, err = d.KvScanLock(ctx, c.ScanLock)
+		out.ScanLock, err = s.KvScanLock(ctx, c.ScanLock)
 		resp.Cmd = out
 	case *tikvpb.BatchCommandsRequest_Request_ResolveLock:
 		out := &tikvpb.BatchCommandsResponse_Response_ResolveLock{}
-		out.ResolveLock, err = d.KvResolveLock(ctx, c.ResolveLock)
+		out.ResolveLock, err = s.KvResolveLock(ctx, c.ResolveLock)
 		resp.Cmd = out
 	case *tikvpb.BatchCommandsRequest_Request_GC:
 		out := &tikvpb.BatchCommandsResponse_Response_GC{}
-		out.GC, err = d.KvGC(ctx, c.GC)
+		out.GC, err = s.KvGC(ctx, c.GC)
 		resp.Cmd = out
 	case *tikvpb.BatchCommandsRequest_Request_Empty:
 		resp.Cmd = &tikvpb.BatchCommandsResponse_Response_Empty{

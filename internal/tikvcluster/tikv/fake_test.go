@@ -88,7 +88,7 @@ func (f *fakePD) GetGCSafePoint(context.Context) (uint64, error) { return 0, nil
 
 // fixture is a store without a network.
 type fixture struct {
-	*door
+	*service
 	t   *testing.T
 	pd  *fakePD
 	dir string
@@ -99,7 +99,7 @@ func open(t *testing.T, client *fakePD, dir string) *fixture {
 	s, err := openStore(t.Context(), client, dir, "127.0.0.1:1")
 	require.NoError(t, err)
 	t.Cleanup(s.close)
-	return &fixture{door: s.door, t: t, pd: client, dir: dir}
+	return &fixture{service: s.service, t: t, pd: client, dir: dir}
 }
 
 func openNew(t *testing.T) *fixture {

@@ -13,12 +13,12 @@ import (
 // reverse answers a scan that goes backwards. unistore takes its iterator for
 // one before it tells the database the version to read at, and so returns what
 // is newest. It is asked for the same pairs forwards instead.
-func (d *door) reverse(ctx context.Context, req *kvrpcpb.ScanRequest) (*kvrpcpb.ScanResponse, error) {
+func (s *service) reverse(ctx context.Context, req *kvrpcpb.ScanRequest) (*kvrpcpb.ScanResponse, error) {
 	forward := *req
 	forward.Reverse = false
-	forward.StartKey, forward.EndKey = d.past.last(req), req.GetStartKey()
+	forward.StartKey, forward.EndKey = s.past.last(req), req.GetStartKey()
 	forward.Limit = math.MaxInt32
-	resp, err := d.engine.KvScan(ctx, &forward)
+	resp, err := s.engine.KvScan(ctx, &forward)
 	if err != nil || len(resp.GetPairs()) == 0 {
 		return resp, err
 	}

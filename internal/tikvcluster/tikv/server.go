@@ -27,8 +27,8 @@ import (
 
 // store is an open database with the engine over it.
 type store struct {
-	door   *door
-	engine *tikv.Server
+	service *service
+	engine  *tikv.Server
 }
 
 // openStore opens the store under dir and makes PD know it by addr. The caller
@@ -65,7 +65,7 @@ func openStore(ctx context.Context, client pd.Client, dir, addr string) (*store,
 	engine.DeadlockDetectSvr.ChangeRole(tikv.Leader)
 	engine.StartDeadlockDetection(false)
 	s := &store{engine: tikv.NewServer(rs, engine, tikv.NewStandAlongInnerServer(bundle))}
-	s.door = &door{engine: s.engine, past: history{bundle}}
+	s.service = &service{engine: s.engine, past: history{bundle}}
 	return s, nil
 }
 
@@ -106,7 +106,7 @@ func start(ctx context.Context, f *flags) (*server, error) {
 		// client-go pings more often than gRPC allows by default.
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: time.Second, PermitWithoutStream: true}),
 	)
-	tikvpb.RegisterTikvServer(s.grpc, st.door)
+	tikvpb.RegisterTikvServer(s.grpc, st.service)
 	// client-go asks it whether a store that failed has come back.
 	grpc_health_v1.RegisterHealthServer(s.grpc, health.NewServer())
 	go func() { s.served <- s.grpc.Serve(listener) }()

@@ -83,7 +83,7 @@ func (w *writer) NewWriteBatch(startTS, commitTS uint64, _ *kvrpcpb.Context) mvc
 	return &batch{startTS: startTS, commitTS: commitTS}
 }
 
-// DeleteRange implements mvcc.DBWriter. The door lets no request come here.
+// DeleteRange implements mvcc.DBWriter. The service lets no request come here.
 func (w *writer) DeleteRange(_, _ []byte, _ mvcc.LatchHandle) error {
 	return errors.New("tikv: delete-range is not part of the stand-in")
 }
@@ -282,7 +282,7 @@ func (b *batch) PessimisticRollback(key []byte) {
 // mark protects a value from the engine. unistore takes a key of the shape that
 // TiDB gives to a row for a row, and re-encodes its value, unless it begins with
 // the version byte of TiDB's newer format. Tito's keys may have that shape: so
-// the door puts the byte before the value, and the writer takes it off.
+// the service puts the byte before the value, and the writer takes it off.
 func mark(key, value []byte) []byte {
 	if !rowcodec.IsRowKey(key) {
 		return value

@@ -13,23 +13,23 @@ import (
 	"slices"
 )
 
-// Map is an ordered map; the zero Map is empty. Reading one Map from many
-// goroutines is safe while nobody writes to it, Clone included: that changes
-// nothing that readers look at.
+// Map is an ordered map; the zero Map is empty. Many goroutines may read and Clone
+// one Map while nobody writes to it: Clone changes nothing that readers look at.
 type Map[V any] struct {
 	root   *node[V] // nil if empty
 	length int
 	owner  *owner // of the nodes that may be changed in place; nil for none
 }
 
-// Item is one entry. It is never modified, as clones share it.
+// Item is one entry. Nothing modifies it, because clones share it.
 type Item[V any] struct {
 	Key   []byte
 	Value V
 }
 
-// maxItems bounds the entries of a node, and minItems is what every node but
-// the root has at least: a full node splits into two such and one entry.
+// A node has at most maxItems entries and, unless it is the root, at least minItems:
+// a full node splits into two nodes with minItems entries each, and one entry between
+// them.
 const (
 	maxItems = 2*minItems + 1
 	minItems = 15
@@ -118,7 +118,7 @@ func (m *Map[V]) Set(key []byte, v V) (old V, replaced bool) {
 	}
 }
 
-// own makes the node at p one that may be changed.
+// own makes sure that m may change the node at p, by a copy if it is shared.
 func (m *Map[V]) own(p **node[V]) *node[V] {
 	n := *p
 	if n.owner == m.owner {
@@ -128,8 +128,8 @@ func (m *Map[V]) own(p **node[V]) *node[V] {
 	return *p
 }
 
-// newNode returns a node with copies of items and, unless nil, children, and
-// with room for one more of each. Full-size nodes would save allocations, but
+// newNode returns a node with copies of items and, unless nil, children, and with
+// room for one more item and child. Nodes of full size would save allocations, but
 // make more garbage, which costs more.
 func (m *Map[V]) newNode(items []*Item[V], children []*node[V]) *node[V] {
 	n := &node[V]{m.owner, append(make([]*Item[V], 0, len(items)+1), items...), nil}
@@ -207,8 +207,8 @@ func (m *Map[V]) remove(n *node[V], way func(*node[V]) (int, bool)) *Item[V] {
 	return it
 }
 
-// fill gives n's child i an entry to spare: from a neighbour through n, or by
-// merging the child with one.
+// fill gives n's child i an entry to spare: it takes an entry from a neighbour
+// through n, or merges the child with a neighbour.
 func (m *Map[V]) fill(n *node[V], i int) {
 	switch {
 	case i > 0 && len(n.children[i-1].items) > minItems:

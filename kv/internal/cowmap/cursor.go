@@ -14,7 +14,7 @@ type Cursor[V any] struct {
 	// path leads from the root to the current entry: in each node the index of
 	// the child that comes next, in the last the index of the entry.
 	path  []step[V]
-	space [4]step[V] // of path, enough for some 100,000 entries
+	space [4]step[V] // what path begins in: enough for some 100,000 entries
 }
 
 type step[V any] struct {

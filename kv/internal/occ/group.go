@@ -13,11 +13,11 @@ type Request struct {
 }
 
 // CommitGroup is Commit for several transactions that share one write of the
-// engine and become visible together. Each is checked against what committed
-// after its snapshot, and against those before it in the group that passed.
-// apply is called once with those that pass, unless none does, in the order of
-// their versions; its error is the answer to all of them. Snapshots must see
-// the version of the last one.
+// engine and become visible together. It checks each transaction against what
+// committed after its snapshot, and against the transactions before it in the group
+// that passed. It calls apply once with the requests that pass, in the order of
+// their versions, unless none passes; apply's error is the answer to all these
+// requests. Snapshots must see the version of the last request.
 func (c *Controller) CommitGroup(group []*Request, apply func(passed []*Request) error) {
 	c.commit.Lock()
 	defer c.commit.Unlock()
@@ -43,8 +43,8 @@ func (c *Controller) CommitGroup(group []*Request, apply func(passed []*Request)
 	}
 }
 
-// check gives a version to each request without a conflict and returns those,
-// and answers the others.
+// check gives a version to each request without a conflict, and returns these
+// requests. It answers the others.
 func (c *Controller) check(group []*Request) []*Request {
 	defer c.group.reset()
 	passed := make([]*Request, 0, len(group))

@@ -3,9 +3,9 @@
 // conflicts, and the order of commits.
 //
 // A driver begins a transaction with Begin, takes its snapshot, and tells the
-// transaction's version with Pin. Commit checks for conflicts and applies
-// under one lock, so that commits are applied in version order; what makes
-// them durable happens outside it, so that many can share one sync.
+// transaction's version with Pin. Commit checks for conflicts and applies under
+// one lock, so that the driver applies commits in version order. The driver makes
+// commits durable outside of the lock, so that many commits can share one sync.
 package occ
 
 import (
@@ -18,8 +18,8 @@ import (
 	"github.com/tito-db/tito-go/kv"
 )
 
-// DefaultMaxMemory is how many committed keys are remembered for the conflict
-// check at most, about 100 bytes each.
+// DefaultMaxMemory is how many committed keys a Controller remembers at most for
+// the conflict check. Each takes about 100 bytes.
 const DefaultMaxMemory = 1 << 20
 
 // Options of a Controller.
@@ -27,8 +27,9 @@ type Options struct {
 	// Last is the newest version that may have been handed out before.
 	Last kv.Version
 
-	// Reserve makes durable that versions up to v may be handed out. It is
-	// called before the first of them is. Nil for a store that forgets.
+	// Reserve makes durable that versions up to v may be handed out. The Controller
+	// calls it before it hands out the first of these versions. Nil is for a store
+	// that keeps nothing.
 	Reserve func(v kv.Version) error
 
 	// MaxMemory bounds the keys remembered. Above it transactions older than
@@ -152,9 +153,9 @@ func (c *Controller) next() (kv.Version, error) {
 }
 
 // retire takes transactions whose commit has been published out of the
-// register, forgets what nobody needs any more, and reports whether that
-// commit has to be remembered. Only transactions that are open now can need
-// it: one that registers later has a snapshot that includes it.
+// register, forgets what nobody needs any more, and reports whether the memory has
+// to keep the commit. Only transactions that are open now can need it: the snapshot
+// of a transaction that registers later includes the commit.
 func (c *Controller) retire(committed ...*Ticket) bool {
 	c.register.Lock()
 	for _, t := range committed {
@@ -177,7 +178,7 @@ func (c *Controller) retire(committed ...*Ticket) bool {
 type memory struct {
 	seed  maphash.Seed
 	marks map[uint64]mark
-	queue []entry    // one for each key remembered, by version
+	queue []entry    // an entry for each remembered key, by version
 	head  int        // first entry of queue in use
 	floor kv.Version // transactions that read below it cannot be checked
 	limit int

@@ -13,7 +13,7 @@ import (
 	"github.com/tito-db/tito-go/internal/layout"
 	"github.com/tito-db/tito-go/kv"
 	"github.com/tito-db/tito-go/kv/memory"
-	"github.com/tito-db/tito-go/kvtest"
+	"github.com/tito-db/tito-go/kvtest/kvfault"
 	"github.com/tito-db/tito-go/tito/internal/record"
 )
 
@@ -36,7 +36,7 @@ func tableOf(id uint64, name string) *record.Layout {
 type world struct {
 	t       *testing.T
 	store   *kv.Store
-	calls   kvtest.Counting
+	calls   kvfault.Counting
 	people  *record.Layout
 	parcels *record.Layout
 	tx      *kv.Txn
@@ -218,9 +218,9 @@ func TestDemands(t *testing.T) {
 				b := w.batch()
 				m := c.verb(b, c.id)
 				m.Demand, m.Expect = c.demand, c.expect
-				budget := kvtest.Counts{BatchGets: 1}
+				budget := kvfault.Counts{BatchGets: 1}
 				if load {
-					budget = kvtest.Counts{Gets: 1, BatchGets: min(len(m.Entries), 1)}
+					budget = kvfault.Counts{Gets: 1, BatchGets: min(len(m.Entries), 1)}
 				}
 				if c.want != nil && load {
 					budget.BatchGets = 0
@@ -301,7 +301,7 @@ func TestSeveralTables(t *testing.T) {
 		put(b, w.parcels, "b", "1")
 	})
 	w.commit()
-	w.calls.Expect(t, kvtest.Counts{BatchGets: 1}, func() {
+	w.calls.Expect(t, kvfault.Counts{BatchGets: 1}, func() {
 		w.must(func(b *record.Batch) {
 			remove(b, w.people, "a").Demand = record.Present
 			put(b, w.parcels, "a", "1")
@@ -415,7 +415,7 @@ func TestEffects(t *testing.T) {
 		require.Zero(t, tx.Size())
 		return tx.Set([]byte("counter"), []byte("1"))
 	}
-	w.calls.Expect(t, kvtest.Counts{BatchGets: 1}, func() {
+	w.calls.Expect(t, kvfault.Counts{BatchGets: 1}, func() {
 		require.NoError(t, w.apply(func(b *record.Batch) {
 			remove(b, w.people, "a")
 			remove(b, w.people, "gone")

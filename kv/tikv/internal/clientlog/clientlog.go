@@ -5,7 +5,7 @@
 // are none.
 //
 // The library logs as warnings what it retries, and as errors what its callers
-// learn of, so its levels come one lower than it gives them.
+// learn of. So this package lowers each line's level by one.
 package clientlog
 
 import (
@@ -76,8 +76,8 @@ func (h *hub) list() []listener {
 	return nil
 }
 
-// goOn is what happens after a line that the library calls fatal: nothing. All
-// places that log one go on to return an error.
+// goOn does nothing. zap calls it after a line that the library calls fatal; each
+// place that logs such a line goes on to return an error.
 type goOn struct{}
 
 func (goOn) OnWrite(*zapcore.CheckedEntry, []zapcore.Field) {}

@@ -15,24 +15,24 @@ import (
 // process-wide: it stands in for the library's configuration, which is.
 var process security
 
-// Files are those of one TLS; zero for none.
+// Files names the files of one TLS configuration; zero is no TLS.
 type Files struct{ CA, Cert, Key string }
 
-// Claim makes f the one TLS of the process until release is called, once. The
-// error wraps kv.ErrOptions if there is another one. It may be called from
-// several goroutines.
+// Claim makes f the one TLS of the process until the caller calls release, once. The
+// error wraps kv.ErrOptions if the process has another TLS. Several goroutines may
+// call Claim at a time.
 func Claim(f Files) (release func(), err error) { return process.claim(f) }
 
-// Apply makes c the library's, if it is of any use or another one was before.
-// The caller has claimed its files.
+// Apply makes c the library's configuration, if c has TLS or an earlier configuration
+// had. The caller has claimed the files of c.
 func Apply(c config.Security) { process.apply(c) }
 
 // security is the TLS of the process's open stores.
 type security struct {
 	mu    sync.Mutex
 	users int   // stores that are open or being opened
-	tls   Files // theirs; zero for none
-	set   bool  // the library's is of this package's making
+	tls   Files // the files of those stores; zero for none
+	set   bool  // this package has made the library's configuration
 }
 
 func (s *security) claim(wanted Files) (release func(), err error) {

@@ -57,9 +57,9 @@ func (t *txn) commit(ctx context.Context) (kv.Version, error) {
 	return kv.Version(info.CommitTS), nil
 }
 
-// refused is err, of the client's commit, as callers get it. Locks of a commit
-// that has failed are removed before it returns, since until then they would
-// make others conflict with it, and the caller's next try among them.
+// refused makes err, which the client's commit returned, an error for the caller. It
+// removes the locks of a commit that has failed before it returns: until then other
+// transactions would conflict with them, also the caller's next try.
 func (t *txn) refused(ctx context.Context, err error) error {
 	o := t.via.outcome()
 	if o.conflict {
@@ -85,7 +85,7 @@ func (t *txn) refused(ctx context.Context, err error) error {
 const cleanUpTime = 5 * time.Second
 
 // cleanUp returns when the locks of a failed commit are gone. The client removes
-// them by itself, unless it thinks that they may have been committed.
+// the locks by itself, unless it thinks that the commit may have succeeded.
 func (t *txn) cleanUp(left bool) {
 	c := transaction.TxnProbe{KVTxn: t.kv}.GetCommitter()
 	if left && !c.IsOnePC() {
@@ -127,14 +127,15 @@ func (c *committer) GetTimestampWithRetry(bo *tikv.Backoffer, scope string) (uin
 	return ts, err
 }
 
-// CheckBySchemaVer is asked before the first request of a commit, if TiKV may
-// choose the timestamp itself: then before the client tells it the latest one,
-// which is safeWindow above ts. Otherwise it is asked between the prewrites and
-// the commit.
+// CheckBySchemaVer is what the client calls before the first request of a commit, if
+// TiKV may choose the timestamp itself. The client calls it before it tells TiKV the
+// latest timestamp, which is safeWindow above ts. In other commits the client calls
+// it between the prewrites and the commit.
 //
-// What the transaction must conflict with may have been collected, if the window
-// was below its lifetime: then it is refused. A safe point holds for servers no
-// sooner than every client knows it.
+// If the window of garbage collection was shorter than the transaction's lifetime,
+// the collection may have removed what the transaction must conflict with. Then
+// CheckBySchemaVer refuses the commit. Servers obey a safe point no sooner than every
+// client knows it.
 func (c *committer) CheckBySchemaVer(ts uint64, _ transaction.SchemaVer) (*transaction.RelatedSchemaChange, error) {
 	if ts > c.last {
 		return nil, kv.ErrTxnTooOld
@@ -155,8 +156,8 @@ func (c *committer) GetTiKVClient() tikv.Client {
 // WaitGroup counts what goes on when the commit has returned.
 func (c *committer) WaitGroup() *sync.WaitGroup { return &c.d.background }
 
-// Go starts fn. The client's pool forgets what it is given once it is closed,
-// and nobody would count that as done.
+// Go starts fn on a goroutine. The client's pool would drop fn once the pool is
+// closed, and then nobody would count fn as done.
 func (c *committer) Go(fn func()) error {
 	go fn()
 	return nil

@@ -16,7 +16,7 @@ type cursor struct {
 	keysOnly bool
 	size     int // pairs to ask for
 
-	start, end []byte // what is left to walk when the page is used up
+	start, end []byte // the range that is left to walk when the page is used up
 	lo, hi     []byte // the range
 
 	page    []pair // in the cursor's direction
@@ -98,14 +98,14 @@ func (c *cursor) fetch(ctx context.Context) error {
 	} else {
 		c.start = p.next
 	}
-	if p.bytes > maxPageBytes { // of values that large fewer will do
+	if p.bytes > maxPageBytes { // values are large, so the next page has fewer pairs
 		c.size = max(1, len(p.pairs)*maxPageBytes/p.bytes)
 	}
 	return nil
 }
 
-// Seek stays on the page if that covers key; else it asks for one that begins
-// there.
+// Seek stays on the page if the page covers key. Otherwise it asks for a page that
+// begins at key.
 func (c *cursor) Seek(ctx context.Context, key []byte) bool {
 	c.started, c.err = true, nil
 	k := c.t.d.space.key(key)

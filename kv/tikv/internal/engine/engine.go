@@ -18,7 +18,7 @@ type Options struct {
 	Prefix      []byte        // before each key of the store
 	TxnLifetime time.Duration // zero takes the store's
 	MaxTxnSize  int           // zero is kv's default
-	Timeout     time.Duration // of reads and of Begin while the cluster does not answer
+	Timeout     time.Duration // how long reads and Begin wait for a cluster that does not answer
 	Logger      *slog.Logger  // nil logs nothing
 	Closed      func()        // called when the client has been closed; may be nil
 }
@@ -51,7 +51,7 @@ type Driver struct {
 
 	mu      sync.Mutex
 	closing chan struct{} // closed when Close begins
-	closed  bool          // it has
+	closed  bool          // Close has begun
 }
 
 // Open opens the store at o.Prefix, and makes it if need be. The driver owns
@@ -65,7 +65,7 @@ func Open(ctx context.Context, client *tikv.KVStore, o Options) (*Driver, error)
 	}
 	d := &Driver{store: client, opts: o, closing: make(chan struct{})}
 	if err := d.open(ctx); err != nil {
-		_ = d.Close() // nothing was written that the error does not tell of
+		_ = d.Close() // the error tells what became of the store's settings, the only write so far
 		return nil, err
 	}
 	return d, nil
@@ -130,11 +130,10 @@ func (d *Driver) backoffer(ctx context.Context) *tikv.Backoffer {
 // is above any Timeout that makes sense.
 const maxBackoff = int(time.Hour / time.Millisecond)
 
-// Watermark returns how far back a transaction may have begun that still
-// commits. It holds for those who read at a later timestamp: one that is past
-// its lifetime may hold locks still, and be about to commit them; a reader
-// that meets those either sees the commit or, since they have expired, makes it
-// impossible.
+// Watermark returns how far back a transaction may have begun that still commits. It
+// holds for readers at a later timestamp. A transaction past its lifetime may still
+// hold locks, and be about to commit them; a reader that meets these locks either
+// sees the commit or, since the locks have expired, makes the commit impossible.
 func (d *Driver) Watermark(ctx context.Context) (kv.Version, error) {
 	ctx, cancel := d.bounded(ctx)
 	defer cancel()
@@ -178,8 +177,9 @@ func (d *Driver) As(target any) bool {
 	return true
 }
 
-// Close waits until commits have released their locks, so that nobody has to
-// wait for these to expire, though not for long: others can release them.
+// Close waits until commits have released their locks, so that no other process has
+// to wait until the locks expire. It does not wait for long, because other processes
+// can release expired locks.
 func (d *Driver) Close() error {
 	d.mu.Lock()
 	d.closed = true

@@ -29,7 +29,7 @@ func (d *Driver) erase(ctx context.Context, r pageRequest) ([]byte, error) {
 	}
 	defer began.Release()
 	t := began.(*txn)
-	t.via.last = math.MaxUint64 // the lifetime, which may be short, is of no use to a store that goes
+	t.via.last = math.MaxUint64 // erasing may take longer than the lifetime of the store's transactions
 	p, err := t.page(ctx, r)
 	if err != nil || len(p.pairs) == 0 {
 		return p.next, err

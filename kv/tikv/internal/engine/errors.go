@@ -13,18 +13,17 @@ import (
 	"github.com/tito-db/tito-go/kv"
 )
 
-// failure is an error of the client as kv's callers get it. The client's texts
-// may hold keys, so that only what is known to hold none is shown; errors.Is
-// and errors.As find the rest.
+// failure is an error of the client as kv's callers get it. The client's texts may
+// hold keys, so failure shows only texts that are known to hold none; errors.Is and
+// errors.As find the rest.
 type failure struct {
 	is    []error // what it is, in kv's words first
 	cause error   // the client's; nil if there is none
 }
 
-// fail makes an error that is all of is. A context error of the client's is
-// nobody's business but where it is the caller's context that has ended: then
-// it is among is. So is the driver's own refusal, which says that nothing was
-// written, where that is certain.
+// fail makes an error that wraps every error of is. The caller of fail decides what
+// is holds: a context error only if the caller's own context has ended, and the
+// driver's own refusal, which says that nothing was written, only if that is certain.
 func fail(cause error, is ...error) error {
 	for _, own := range [...]error{context.Canceled, context.DeadlineExceeded, kv.ErrTxnTooOld} {
 		if errors.Is(cause, own) && !slices.ContainsFunc(is, func(e error) bool { return errors.Is(e, own) }) {
@@ -55,7 +54,7 @@ func (f *failure) Unwrap() []error {
 	return append(f.is[:len(f.is):len(f.is)], f.cause)
 }
 
-// errTimeout is why a call ends that its caller would have waited for longer.
+// errTimeout says that the driver's own timeout ended a call, not the caller's context.
 var errTimeout = errors.New("kv: tikv: the cluster did not answer in time")
 
 // plain are errors of the client and the driver with constant texts.
@@ -84,7 +83,7 @@ func reason(err error) string {
 	return ""
 }
 
-// CallError is err, of any call but a commit, as callers get it.
+// CallError makes err, which a call that is no commit returned, an error for the caller.
 func CallError(ctx context.Context, err error) error {
 	if ended := contextErrors(ctx); ended != nil {
 		return fail(err, ended...)
@@ -92,8 +91,8 @@ func CallError(ctx context.Context, err error) error {
 	return fail(err, kv.ErrUnavailable)
 }
 
-// contextErrors tells by which errors ctx has ended, if it has. That the
-// driver's own time is up is not a matter of the caller's context.
+// contextErrors returns the errors with which ctx has ended, if it has. It leaves out
+// the end of the driver's own timeout, which is no error of the caller's context.
 func contextErrors(ctx context.Context) []error {
 	err := ctx.Err()
 	if err == nil {
@@ -108,7 +107,7 @@ func contextErrors(ctx context.Context) []error {
 	return []error{err}
 }
 
-// readError is err, of a read, as callers get it.
+// readError makes err, which a read returned, an error for the caller.
 func (t *txn) readError(ctx context.Context, err error) error {
 	var collected *tikverr.ErrGCTooEarly
 	if errors.As(err, &collected) {
@@ -125,7 +124,7 @@ func (t *txn) tooOld() error {
 	return kv.ErrTxnTooOld
 }
 
-// commitError is err, of a commit of which o is known, as callers get it.
+// commitError makes err, which a commit with outcome o returned, an error for the caller.
 func commitError(ctx context.Context, err error, o outcome) error {
 	var (
 		latch     *tikverr.ErrWriteConflictInLatch

@@ -21,8 +21,8 @@ import (
 // store's prefix begins with its first byte.
 const gcLeaseKey = "\x00tito/gc"
 
-// gcService is the name by which TiDB's collector is known to PD, which this one
-// takes the place of. PD lets it alone have a claim that never expires.
+// gcService is the name by which PD knows TiDB's collector, whose place this
+// collector takes. PD allows a claim that never expires under this name alone.
 const gcService = "gc_worker"
 
 // ErrNotCollector says that another process collects the cluster's garbage.
@@ -33,7 +33,7 @@ type Collector struct {
 	d      *Driver
 	owner  [16]byte
 	Window time.Duration // how long old versions are kept
-	Lease  time.Duration // how long others leave it alone after a round has begun
+	Lease  time.Duration // how long other collectors stay away after a round has begun
 	Settle time.Duration // how long other clients may take to learn of a safe point
 }
 
@@ -48,13 +48,13 @@ func NewCollector(d *Driver) *Collector {
 	return c
 }
 
-// MinWindow is the least Window: what is younger may belong to transactions
-// that still commit.
+// MinWindow is the least Window: a transaction that still commits may need any
+// younger version.
 func (c *Collector) MinWindow() time.Duration { return c.d.info.TxnLifetime + watermarkSlack }
 
 // Collect does one round: it makes all versions that were replaced before the
 // window garbage, for the servers to remove in their own time. It returns
-// ErrNotCollector if that is another one's work.
+// ErrNotCollector if another process has the lease.
 func (c *Collector) Collect(ctx context.Context) error {
 	now, err := c.d.timestamp(ctx)
 	if err != nil {
@@ -66,7 +66,7 @@ func (c *Collector) Collect(ctx context.Context) error {
 		return err
 	}
 	pd := c.d.store.GetPDClient()
-	// Backups and the like hold it back by claims of their own.
+	// Backups and change feeds hold the safe point back by their own claims.
 	least, err := pd.UpdateServiceGCSafePoint(ctx, gcService, math.MaxInt64, point)
 	if err != nil {
 		return CallError(ctx, err)
@@ -77,14 +77,15 @@ func (c *Collector) Collect(ctx context.Context) error {
 	if err != nil {
 		return CallError(ctx, err)
 	}
-	// Nobody may read what is about to go, nor what somebody with a smaller window
-	// has collected before. Others look now and then.
+	// Nobody may read what this round makes garbage, nor what a collector with a
+	// smaller window has made garbage before. Other clients look at the safe point
+	// now and then, so this round waits for them.
 	c.d.store.UpdateSPCache(highest, asked)
 	if err := wait(ctx, c.Settle); err != nil {
 		return err
 	}
-	// Locks that are as old belong to nobody, and would hide from readers what
-	// becomes garbage beneath them.
+	// No open transaction has a lock as old as the safe point. Such a lock would hide
+	// from readers the value that becomes garbage beneath it.
 	if _, err := c.d.store.GC(ctx, point); err != nil {
 		return CallError(ctx, err)
 	}
@@ -117,8 +118,8 @@ func (c *Collector) takeLease(ctx context.Context, now uint64) error {
 	return err
 }
 
-// Release gives up the lease, so that another one need not wait for its end. It
-// does nothing if this one has none.
+// Release gives up the lease, so that another collector need not wait for its end. It
+// does nothing if c does not have the lease.
 func (c *Collector) Release(ctx context.Context) error {
 	now, err := c.d.timestamp(ctx)
 	if err != nil {

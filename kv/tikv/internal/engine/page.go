@@ -25,13 +25,13 @@ type pageRequest struct {
 // page is the answer.
 type page struct {
 	pairs  []pair
-	locked [][]byte // keys among them of which the scan could not tell the value
-	bytes  int      // of pairs
-	next   []byte   // where what follows begins: a new start or, in reverse, a new end
+	locked [][]byte // keys of the page whose value a lock hid from the scan
+	bytes  int      // size of pairs
+	next   []byte   // where the next page begins: a new start or, in reverse, a new end
 }
 
-// page asks the one region where the range begins, and goes on to the next one
-// only if that has no pairs. So it costs what the client's own iterators do.
+// page asks the region where the range begins, and goes on to the next region only if
+// the first has no pairs. So it costs as many requests as the client's own iterators.
 func (t *txn) page(ctx context.Context, r pageRequest) (page, error) {
 	ctx = context.WithValue(ctx, retry.TxnStartKey, t.ts)
 	for {
@@ -51,8 +51,8 @@ func (t *txn) page(ctx context.Context, r pageRequest) (page, error) {
 	}
 }
 
-// regionPage asks one region, until it answers or Options.Timeout is over: that
-// of many regions without a pair each has its own.
+// regionPage asks one region, until it answers or Options.Timeout is over. Each
+// region that a page asks has the whole timeout.
 func (t *txn) regionPage(ctx context.Context, r pageRequest) (page, error) {
 	ctx, cancel := t.d.bounded(ctx)
 	defer cancel()
@@ -93,8 +93,8 @@ func (t *txn) locate(bo *tikv.Backoffer, r pageRequest) (*tikv.KeyLocation, erro
 	return t.d.store.GetRegionCache().LocateKey(bo, r.start)
 }
 
-// scan sends one request. It returns nil after what should make another one
-// succeed: a look at where the region has gone, or the end of a lock.
+// scan sends one request. It returns nil if the next request should succeed: it has
+// looked where the region has gone, or waited for the end of a lock.
 func (t *txn) scan(bo *tikv.Backoffer, region tikv.RegionVerID, start, end []byte, r pageRequest) (*kvrpcpb.ScanResponse, error) {
 	if r.reverse {
 		start, end = end, start // the protocol's start is where a scan begins
@@ -132,8 +132,8 @@ func (t *txn) scan(bo *tikv.Backoffer, region tikv.RegionVerID, start, end []byt
 	return answer, nil
 }
 
-// moved reports whether a server has told where the region went. The client
-// makes an empty error of that kind when it could not reach one.
+// moved reports whether a server has told where the region went. When the client
+// could not reach a server it makes an error of that kind with nothing in it.
 func moved(e *errorpb.Error) bool { return len(e.GetEpochNotMatch().GetCurrentRegions()) > 0 }
 
 // resolve waits for a lock that keeps a whole answer back, or removes it.

@@ -31,9 +31,9 @@ type terms struct {
 	now      uint64 // when they were read
 }
 
-// loadTerms reads the store's settings. It makes them if the store is new;
-// of several processes that do so at once one succeeds, and the others find
-// its. All of it takes Options.Timeout at most.
+// loadTerms reads the store's settings. It makes them if the store is new; if several
+// processes do so at once, one succeeds and the others find what that one made. All of
+// this takes Options.Timeout at most.
 func (d *Driver) loadTerms(ctx context.Context) (terms, error) {
 	ctx, cancel := d.bounded(ctx)
 	defer cancel()
@@ -51,8 +51,8 @@ func (d *Driver) loadTerms(ctx context.Context) (terms, error) {
 	}
 }
 
-// unmade reports whether err is of a commit that did not make the settings, or
-// may not have.
+// unmade reports whether err comes from a commit that did not make the settings, or
+// perhaps did not.
 func unmade(err error) bool {
 	return errors.Is(err, kv.ErrConflict) || errors.Is(err, kv.ErrCommitUnknown) || errors.Is(err, kv.ErrTxnTooOld)
 }
@@ -62,7 +62,7 @@ func (d *Driver) tryLoadTerms(ctx context.Context) (terms, error) {
 	if err != nil {
 		return terms{}, err
 	}
-	d.info.TxnLifetime = kv.DefaultTxnLifetime // of this transaction; the store's is not known yet
+	d.info.TxnLifetime = kv.DefaultTxnLifetime // bounds this transaction; the store's lifetime is not known yet
 	t, err := d.newTxn(ts, false)
 	if err != nil {
 		return terms{}, err

@@ -19,8 +19,8 @@ type txn struct {
 	d  *Driver
 	ts uint64 // of the snapshot
 
-	// kv is the client's transaction, nil if this one is read-only. It is made
-	// when that begins, since the client counts the lifetime of locks from then.
+	// kv is the client's transaction, nil if this transaction is read-only. Begin
+	// makes it, since the client counts the lifetime of locks from the making.
 	kv  *transaction.KVTxn
 	via *committer
 }
@@ -51,9 +51,9 @@ func patience() *tikvkv.Variables {
 	return v
 }
 
-// snapshot returns the client's view of the transaction's snapshot. There is a
-// new one for each call: the client keeps all that was read through one, and
-// gives the same bytes again.
+// snapshot returns a new view of the transaction's snapshot for each call: a view of
+// the client's keeps all that was read through it, and returns the same bytes again,
+// while kv's callers own the bytes that they get.
 func (t *txn) snapshot() *txnsnapshot.KVSnapshot { return t.d.store.GetSnapshot(t.ts) }
 
 // ReadVersion is the timestamp of the snapshot.

@@ -11,22 +11,22 @@ import (
 )
 
 // watcher looks at what becomes of the requests of one transaction's commit. The
-// client does not tell enough: where a region has been split, or where several
-// were written and one refused, it reports a plain conflict as an outcome that it
-// does not know; and it forgets an answer that was lost when a later one came.
+// client does not tell enough. If a region has been split, or one of several regions
+// refused its part, the client reports a plain conflict as an unknown outcome. And
+// it forgets that an answer was lost when a later answer has come.
 type watcher struct {
 	startTS uint64
 
 	mu         sync.Mutex
 	known      outcome
-	unanswered map[string]bool // keys of prewrites of which no answer came
+	unanswered map[string]bool // keys of prewrites that got no answer
 }
 
 // outcome is what is known of a commit that has failed.
 type outcome struct {
 	sent     bool // there was a request
-	lost     bool // the answer to one was lost by which it may have been committed
-	conflict bool // a key was refused, of which no earlier prewrite can have been carried out: it can never commit
+	lost     bool // a request that may have committed the transaction got no answer
+	conflict bool // a server refused a key that no earlier prewrite can have locked: the transaction can never commit
 }
 
 func (w *watcher) outcome() outcome {
@@ -65,9 +65,9 @@ func (w *watcher) note(req *tikvrpc.Request, resp *tikvrpc.Response, err error) 
 	}
 }
 
-// noAnswer reports whether a request may have been carried out without an answer
-// that says so. A server that has lost its region says StaleCommand to what it
-// had passed on already.
+// noAnswer reports whether a server may have carried out a request without saying so.
+// A server that has lost its region answers StaleCommand to a request that it had
+// already passed on.
 func noAnswer(resp *tikvrpc.Response, err error) bool {
 	if err != nil || resp == nil || resp.Resp == nil {
 		return true

@@ -7,7 +7,7 @@ import (
 	"sync"
 )
 
-// gate holds reads back while a prewrite that chooses its own commit timestamp
+// readFence holds reads back while a prewrite that chooses its own commit timestamp
 // is under way on their keys.
 //
 // Such a prewrite asks PD for the timestamp first and shows its locks (or, in one
@@ -15,15 +15,15 @@ import (
 // would miss a write that is older than itself. TiKV prevents that with locks in
 // memory; unistore does not.
 //
-// A prewrite passes before it asks for its timestamp. So a read that finds no
-// prewrite at the gate has a timestamp lower than any that comes later.
-type gate struct {
+// A prewrite enters before it asks for its timestamp. So a read that finds no
+// prewrite within the fence has a timestamp lower than any that comes later.
+type readFence struct {
 	mu      sync.Mutex
-	running map[*passage]struct{}
+	running map[*prewrite]struct{}
 }
 
-// passage is one prewrite under way.
-type passage struct {
+// prewrite is one prewrite under way.
+type prewrite struct {
 	startTS uint64
 	keys    [][]byte // sorted
 	over    chan struct{}
@@ -31,37 +31,37 @@ type passage struct {
 
 // enter announces a prewrite of keys, which it may reorder. The caller ends it
 // with leave.
-func (g *gate) enter(startTS uint64, keys [][]byte) *passage {
+func (f *readFence) enter(startTS uint64, keys [][]byte) *prewrite {
 	slices.SortFunc(keys, bytes.Compare)
-	p := &passage{startTS: startTS, keys: keys, over: make(chan struct{})}
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	if g.running == nil {
-		g.running = map[*passage]struct{}{}
+	p := &prewrite{startTS: startTS, keys: keys, over: make(chan struct{})}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.running == nil {
+		f.running = map[*prewrite]struct{}{}
 	}
-	g.running[p] = struct{}{}
+	f.running[p] = struct{}{}
 	return p
 }
 
-func (g *gate) leave(p *passage) {
-	g.mu.Lock()
-	delete(g.running, p)
-	g.mu.Unlock()
+func (f *readFence) leave(p *prewrite) {
+	f.mu.Lock()
+	delete(f.running, p)
+	f.mu.Unlock()
 	close(p.over)
 }
 
 // wait returns when no prewrite that was under way, and that a read at readTS
 // could have to see, is left. touches says whether the read wants one of some
 // sorted keys.
-func (g *gate) wait(ctx context.Context, readTS uint64, touches func(keys [][]byte) bool) error {
-	g.mu.Lock()
-	var ahead []*passage
-	for p := range g.running {
+func (f *readFence) wait(ctx context.Context, readTS uint64, touches func(keys [][]byte) bool) error {
+	f.mu.Lock()
+	var ahead []*prewrite
+	for p := range f.running {
 		if p.startTS < readTS && touches(p.keys) {
 			ahead = append(ahead, p)
 		}
 	}
-	g.mu.Unlock()
+	f.mu.Unlock()
 	for _, p := range ahead {
 		select {
 		case <-p.over:

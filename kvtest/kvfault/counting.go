@@ -1,4 +1,4 @@
-package kvtest
+package kvfault
 
 import (
 	"context"
@@ -6,7 +6,6 @@ import (
 	"reflect"
 	"strings"
 	"sync"
-	"testing"
 
 	"github.com/tito-db/tito-go/kv"
 )
@@ -17,8 +16,8 @@ const defaultPage = 256
 
 // Counts is how often a driver was called, and how much was asked of it.
 type Counts struct {
-	Begins     int // of read-write transactions
-	ViewBegins int // of read-only transactions
+	Begins     int // read-write transactions begun
+	ViewBegins int // read-only transactions begun
 
 	Gets      int
 	BatchGets int
@@ -29,10 +28,10 @@ type Counts struct {
 	Entries int // pairs that cursors returned
 	Pages   int // times a cursor had to fetch: its first move, each seek, each page used up
 
-	Commits    int // that the driver was asked for, whatever came of them
-	Writes     int // sets and deletes in them
-	Locks      int // locks in them
-	WriteBytes int // keys and values written and keys locked
+	Commits    int // commits that the driver was asked for, whatever came of them
+	Writes     int // sets and deletes in all Commits
+	Locks      int // keys locked in all Commits
+	WriteBytes int // size of the keys and values written and the keys locked in all Commits
 
 	Watermarks   int
 	WaitDurables int
@@ -71,17 +70,19 @@ func (c Counts) String() string {
 // Counting counts the calls of the drivers that its Wrap was put around. The
 // zero value is ready. It is safe for concurrent use.
 //
-//	var calls kvtest.Counting
+//	var calls kvfault.Counting
 //	store, err := memory.Open(&memory.Options{Options: kv.Options{Wrap: calls.Wrap}})
 type Counting struct {
 	mu      sync.Mutex
 	counts  Counts
-	txns    int // open ones
-	cursors int
+	txns    int // open transactions
+	cursors int // open cursors
 }
 
 // Wrap returns d with its calls counted; it is meant for kv.Options.Wrap.
-func (c *Counting) Wrap(d kv.Driver) kv.Driver { return &countingDriver{d, c} }
+func (c *Counting) Wrap(d kv.Driver) kv.Driver {
+	return kv.Intercept(d, &kv.Interceptor[struct{}]{Start: c.start, End: c.end, Cursor: c.cursor})
+}
 
 // Counts returns what was counted so far.
 func (c *Counting) Counts() Counts {
@@ -119,13 +120,20 @@ func (c *Counting) Measure(fn func()) Counts {
 	return c.Counts().Sub(before)
 }
 
+// TB is the part of testing.TB that Expect needs. It keeps package testing, and
+// what that brings with it, out of programs that import this package.
+type TB interface {
+	Helper()
+	Errorf(format string, args ...any)
+}
+
 // Expect runs fn and fails t unless fn stays within budget. Gets, BatchGets,
-// Cursors, Commits, Watermarks and WaitDurables have to be exactly as the
-// budget says. The others are bounds from above, and unbounded where the budget
-// has zero; Begins are bounds too, since a snapshot's begin is apart.
+// Cursors, Commits, Watermarks and WaitDurables have to be exactly as the budget
+// says. The budget's other counts are bounds from above, Begins among them, and zero
+// is no bound.
 //
-//	calls.Expect(t, kvtest.Counts{BatchGets: 1, Commits: 1}, func() { ... })
-func (c *Counting) Expect(t testing.TB, budget Counts, fn func()) {
+//	calls.Expect(t, kvfault.Counts{BatchGets: 1, Commits: 1}, func() { ... })
+func (c *Counting) Expect(t TB, budget Counts, fn func()) {
 	t.Helper()
 	got := c.Measure(fn)
 	var broken []string
@@ -155,6 +163,56 @@ func (c *Counting) add(note func(n *Counts)) {
 	note(&c.counts)
 }
 
+func (c *Counting) start(ctx context.Context, info kv.CallInfo) (context.Context, struct{}, error) {
+	switch info.Call {
+	case kv.CallTxn:
+		c.opened(1, 0)
+	case kv.CallScan:
+		c.opened(0, 1)
+	default:
+		c.add(func(n *Counts) { n.note(info) })
+	}
+	return ctx, struct{}{}, nil
+}
+
+// note counts a call, unless countingCursor counts calls of that kind.
+func (c *Counts) note(info kv.CallInfo) {
+	switch info.Call {
+	case kv.CallBegin:
+		if info.ReadOnly {
+			c.ViewBegins++
+		} else {
+			c.Begins++
+		}
+	case kv.CallGet:
+		c.Gets++
+	case kv.CallBatchGet:
+		c.BatchGets++
+		c.BatchKeys += info.Keys
+	case kv.CallCursor:
+		c.Cursors++
+	case kv.CallCommit:
+		c.Commits++
+		c.Writes += info.Keys
+		c.Locks += info.Locks
+		c.WriteBytes += info.Bytes
+	case kv.CallWatermark:
+		c.Watermarks++
+	case kv.CallWaitDurable:
+		c.WaitDurables++
+	}
+}
+
+func (c *Counting) end(_ struct{}, info kv.CallInfo, err error) error {
+	switch info.Call {
+	case kv.CallTxn:
+		c.opened(-1, 0)
+	case kv.CallScan:
+		c.opened(0, -1)
+	}
+	return err
+}
+
 // opened notes that transactions and cursors were opened or, negative, closed.
 func (c *Counting) opened(txns, cursors int) {
 	c.mu.Lock()
@@ -163,89 +221,15 @@ func (c *Counting) opened(txns, cursors int) {
 	c.cursors += cursors
 }
 
-type countingDriver struct {
-	kv.Driver
-	c *Counting
-}
-
-func (d *countingDriver) Begin(ctx context.Context, o kv.BeginOptions) (kv.DriverTxn, error) {
-	d.c.add(func(n *Counts) {
-		if o.ReadOnly {
-			n.ViewBegins++
-		} else {
-			n.Begins++
-		}
-	})
-	t, err := d.Driver.Begin(ctx, o)
-	if err != nil {
-		return nil, err
-	}
-	d.c.opened(1, 0)
-	return &countingTxn{t, d.c}, nil
-}
-
-func (d *countingDriver) Watermark(ctx context.Context) (kv.Version, error) {
-	d.c.add(func(n *Counts) { n.Watermarks++ })
-	return d.Driver.Watermark(ctx)
-}
-
-func (d *countingDriver) WaitDurable(ctx context.Context, v kv.Version) error {
-	d.c.add(func(n *Counts) { n.WaitDurables++ })
-	return d.Driver.WaitDurable(ctx, v)
-}
-
-type countingTxn struct {
-	kv.DriverTxn
-	c *Counting
-}
-
-func (t *countingTxn) Get(ctx context.Context, key []byte) ([]byte, error) {
-	t.c.add(func(n *Counts) { n.Gets++ })
-	return t.DriverTxn.Get(ctx, key)
-}
-
-func (t *countingTxn) BatchGet(ctx context.Context, keys [][]byte) ([][]byte, error) {
-	t.c.add(func(n *Counts) {
-		n.BatchGets++
-		n.BatchKeys += len(keys)
-	})
-	return t.DriverTxn.BatchGet(ctx, keys)
-}
-
-func (t *countingTxn) Cursor(ctx context.Context, r kv.Range, o kv.CursorOptions) (kv.DriverCursor, error) {
-	t.c.add(func(n *Counts) { n.Cursors++ })
-	d, err := t.DriverTxn.Cursor(ctx, r, o)
-	if err != nil {
-		return nil, err
-	}
-	t.c.opened(0, 1)
+func (c *Counting) cursor(d kv.DriverCursor, o kv.CursorOptions) kv.DriverCursor {
 	page := o.PageSize
 	if page == 0 {
 		page = defaultPage
 	}
-	return &countingCursor{DriverCursor: d, c: t.c, page: page}, nil
+	return &countingCursor{DriverCursor: d, c: c, page: page}
 }
 
-func (t *countingTxn) Commit(ctx context.Context, c *kv.Commit) (kv.Version, error) {
-	t.c.add(func(n *Counts) {
-		n.Commits++
-		n.Writes += len(c.Writes)
-		n.Locks += len(c.Locks)
-		for _, w := range c.Writes {
-			n.WriteBytes += len(w.Key) + len(w.Value)
-		}
-		for _, k := range c.Locks {
-			n.WriteBytes += len(k)
-		}
-	})
-	return t.DriverTxn.Commit(ctx, c)
-}
-
-func (t *countingTxn) Release() {
-	t.c.opened(-1, 0)
-	t.DriverTxn.Release()
-}
-
+// countingCursor counts moves, and the pages that they would take.
 type countingCursor struct {
 	kv.DriverCursor
 	c        *Counting
@@ -267,7 +251,7 @@ func (c *countingCursor) Seek(ctx context.Context, key []byte) bool {
 	return c.moved(c.DriverCursor.Seek(ctx, key), true, true)
 }
 
-// moved counts a move. A page that is not full tells that there is none after it.
+// moved counts a move. A page that is not full tells that it is the last page.
 func (c *countingCursor) moved(ok, fetched, seek bool) bool {
 	c.end = !ok
 	if ok {
@@ -285,9 +269,4 @@ func (c *countingCursor) moved(ok, fetched, seek bool) bool {
 		}
 	})
 	return ok
-}
-
-func (c *countingCursor) Close() {
-	c.c.opened(0, -1)
-	c.DriverCursor.Close()
 }

@@ -1,4 +1,4 @@
-package kvtest
+package kvfault
 
 import (
 	"context"
@@ -11,36 +11,16 @@ import (
 	"github.com/tito-db/tito-go/kv"
 )
 
-// Call is a kind of driver call that Faulty can make go wrong.
-type Call uint8
-
-// The calls of kv.Driver, kv.DriverTxn and kv.DriverCursor that can fail.
-const (
-	AnyCall Call = iota
-	CallBegin
-	CallGet
-	CallBatchGet
-	CallCursor // opening one
-	CallNext
-	CallSeek
-	CallCommit
-	CallWatermark
-	CallWaitDurable
-)
-
-// String names the call: "batch get".
-func (c Call) String() string {
-	names := [...]string{"any call", "begin", "get", "batch get", "cursor", "next", "seek", "commit", "watermark", "wait durable"}
-	if int(c) < len(names) {
-		return names[c]
-	}
-	return fmt.Sprintf("Call(%d)", c)
-}
+// AnyCall is the zero kind of call: in a Rule, all of them.
+const AnyCall kv.Call = 0
 
 // Rule says which driver calls go wrong, and how. The zero value strikes the
 // next call, whatever it is, and does nothing to it but count it.
 type Rule struct {
-	Call  Call // the kind of call; zero is any
+	// Call is the kind of call, from kv.CallBegin to kv.CallWaitDurable, the moves of
+	// cursors among them; AnyCall is all of these.
+	Call kv.Call
+
 	Skip  int  // how many such calls are left alone first
 	Every bool // strike all that follow too, not just one
 
@@ -49,38 +29,39 @@ type Rule struct {
 	// the call opened is released.
 	After bool
 
-	// Delay and Hold make the call wait: so long, and until the fault is
-	// lifted. A wait ends early, and the call with the context's error, when
-	// its context ends, unless the call is Deaf, as embedded engines are.
+	// Delay makes the call wait for that long, and Hold makes it wait until the
+	// fault is lifted. When the call's context ends, the wait ends early and the call
+	// returns the context's error, unless the rule is Deaf, as embedded engines are.
 	Delay time.Duration
 	Hold  bool
 	Deaf  bool
 
-	// Err is what the call then returns; nil lets it go on. A commit's is
-	// reported as kv.ErrCommitUnknown unless it wraps one of the errors that
-	// kv.DriverTxn lists, which promise that nothing was written: those are
-	// a lie together with After.
+	// Err is what the call then returns; nil lets it go on. kv reports the Err of a
+	// commit as kv.ErrCommitUnknown, unless it wraps an error by which kv.DriverTxn
+	// promises that nothing was written: with After that promise is a lie.
 	Err error
 }
 
-// Faulty makes calls go wrong of the drivers that its Wrap was put around. The
-// zero value is ready, and changes nothing until Inject or Sweep. It is safe
-// for concurrent use, and waits in a way that testing/synctest understands.
+// Faulty makes calls go wrong, of all drivers that its Wrap was put around. The zero
+// value is ready, and changes nothing until Inject or Sweep. It is safe for
+// concurrent use, and waits in a way that testing/synctest understands.
 //
-//	var faulty kvtest.Faulty
+//	var faulty kvfault.Faulty
 //	store, err := memory.Open(&memory.Options{Options: kv.Options{Wrap: faulty.Wrap}})
 //	...
-//	faulty.Inject(kvtest.Rule{Call: kvtest.CallCommit, After: true, Err: errLost})
+//	faulty.Inject(kvfault.Rule{Call: kv.CallCommit, After: true, Err: errLost})
 //	err = store.Update(ctx, ...) // wraps kv.ErrCommitUnknown, and was applied
 //
 // To wrap with a Counting as well, call one Wrap inside the other.
 type Faulty struct {
 	mu     sync.Mutex
-	faults []*Fault // those in force
+	faults []*Fault // the faults in force
 }
 
 // Wrap returns d with calls that go wrong; it is meant for kv.Options.Wrap.
-func (f *Faulty) Wrap(d kv.Driver) kv.Driver { return &faultyDriver{d, f} }
+func (f *Faulty) Wrap(d kv.Driver) kv.Driver {
+	return kv.Intercept(d, &kv.Interceptor[strikes]{Start: f.start, End: f.end, Cursor: f.cursor})
+}
 
 // Inject puts r in force. Rules in force at the same time count calls each for
 // itself, and strike in the order of their Inject.
@@ -98,7 +79,7 @@ func (f *Faulty) Inject(r Rule) *Fault {
 // store afterwards. A program makes the same calls each time if one goroutine
 // runs it and nothing else decides what it does.
 //
-//	for fault := range faulty.Sweep(kvtest.Rule{After: true, Err: errLost}) {
+//	for fault := range faulty.Sweep(kvfault.Rule{After: true, Err: errLost}) {
 //		setUp(store)
 //		fault.During(func() { err = program(store) })
 //		check(t, fault, store, err)
@@ -113,7 +94,7 @@ func (f *Faulty) Sweep(r Rule) iter.Seq[*Fault] {
 				return
 			}
 			if !x.used {
-				panic("kvtest: the loop over Sweep did not run its program through During")
+				panic("kvfault: the loop over Sweep did not run its program through During")
 			}
 			if x.Hits() == 0 {
 				return
@@ -134,7 +115,7 @@ type Fault struct {
 	// Guarded by f.mu.
 	skip int
 	hits int
-	last Call
+	last kv.Call
 	over bool
 }
 
@@ -152,7 +133,7 @@ func (x *Fault) arm() {
 // fault from Sweep.
 func (x *Fault) During(fn func()) {
 	if x.used {
-		panic("kvtest: During was called twice on one fault")
+		panic("kvfault: During was called twice on one fault")
 	}
 	x.used = true
 	x.arm()
@@ -188,7 +169,7 @@ func (x *Fault) Hits() int {
 }
 
 // Struck returns the kind of the call that was struck last, AnyCall if none was.
-func (x *Fault) Struck() Call {
+func (x *Fault) Struck() kv.Call {
 	x.f.mu.Lock()
 	defer x.f.mu.Unlock()
 	return x.last
@@ -200,15 +181,19 @@ func (x *Fault) String() string {
 	if x.rule.After {
 		where = "after"
 	}
-	what := x.rule.Call
+	call := x.rule.Call
 	if struck := x.Struck(); struck != AnyCall {
-		what = struck
+		call = struck
+	}
+	what := "any call"
+	if call != AnyCall {
+		what = call.String()
 	}
 	return fmt.Sprintf("%s call %d (%s)", where, x.rule.Skip+1, what)
 }
 
 // strikes counts a call and tells whether it is struck. f.mu is held.
-func (x *Fault) strikes(c Call) bool {
+func (x *Fault) strikes(c kv.Call) bool {
 	if x.rule.Call != AnyCall && x.rule.Call != c || x.hits > 0 && !x.rule.Every {
 		return false
 	}
@@ -254,7 +239,7 @@ func (x *Fault) strike(ctx context.Context) error {
 }
 
 // call counts a call and returns the faults that strike it.
-func (f *Faulty) call(c Call) []*Fault {
+func (f *Faulty) call(c kv.Call) []*Fault {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	var due []*Fault
@@ -269,87 +254,46 @@ func (f *Faulty) call(c Call) []*Fault {
 	return due
 }
 
-// faulted does a call with what strikes it. undo, if there is one, releases
-// what the call opened but its caller does not learn of.
-func faulted[R any](ctx context.Context, f *Faulty, c Call, do func() (R, error), undo func(R)) (R, error) {
-	var none R
-	due := f.call(c)
-	for _, x := range due {
-		if x.rule.After {
-			continue
-		}
-		if err := x.strike(ctx); err != nil {
-			return none, err
-		}
+// strikes are the faults that strike a call, and the context that it has: a token,
+// which lives as long as the call.
+type strikes struct {
+	ctx context.Context
+	due []*Fault
+}
+
+func (f *Faulty) start(ctx context.Context, c kv.CallInfo) (context.Context, strikes, error) {
+	if c.Call > kv.CallWaitDurable { // no call, but the life of a transaction or cursor
+		return ctx, strikes{}, nil
 	}
-	result, err := do()
-	for _, x := range due {
-		if !x.rule.After {
-			continue
-		}
-		if lost := x.strike(ctx); lost != nil {
-			if err == nil && undo != nil {
-				undo(result)
-			}
-			return none, lost
-		}
+	s := strikes{ctx, f.call(c.Call)}
+	return ctx, s, s.strike(false)
+}
+
+func (f *Faulty) end(s strikes, _ kv.CallInfo, err error) error {
+	if lost := s.strike(true); lost != nil {
+		return lost
 	}
-	return result, err
-}
-
-type faultyDriver struct {
-	kv.Driver
-	f *Faulty
-}
-
-func (d *faultyDriver) Begin(ctx context.Context, o kv.BeginOptions) (kv.DriverTxn, error) {
-	return faulted(ctx, d.f, CallBegin, func() (kv.DriverTxn, error) {
-		t, err := d.Driver.Begin(ctx, o)
-		if err != nil {
-			return nil, err
-		}
-		return &faultyTxn{t, d.f}, nil
-	}, kv.DriverTxn.Release)
-}
-
-func (d *faultyDriver) Watermark(ctx context.Context) (kv.Version, error) {
-	return faulted(ctx, d.f, CallWatermark, func() (kv.Version, error) { return d.Driver.Watermark(ctx) }, nil)
-}
-
-func (d *faultyDriver) WaitDurable(ctx context.Context, v kv.Version) error {
-	_, err := faulted(ctx, d.f, CallWaitDurable, func() (struct{}, error) {
-		return struct{}{}, d.Driver.WaitDurable(ctx, v)
-	}, nil)
 	return err
 }
 
-type faultyTxn struct {
-	kv.DriverTxn
-	f *Faulty
-}
-
-func (t *faultyTxn) Get(ctx context.Context, key []byte) ([]byte, error) {
-	return faulted(ctx, t.f, CallGet, func() ([]byte, error) { return t.DriverTxn.Get(ctx, key) }, nil)
-}
-
-func (t *faultyTxn) BatchGet(ctx context.Context, keys [][]byte) ([][]byte, error) {
-	return faulted(ctx, t.f, CallBatchGet, func() ([][]byte, error) { return t.DriverTxn.BatchGet(ctx, keys) }, nil)
-}
-
-func (t *faultyTxn) Cursor(ctx context.Context, r kv.Range, o kv.CursorOptions) (kv.DriverCursor, error) {
-	return faulted(ctx, t.f, CallCursor, func() (kv.DriverCursor, error) {
-		c, err := t.DriverTxn.Cursor(ctx, r, o)
-		if err != nil {
-			return nil, err
+// strike does to a call what the rules say that strike before or after it.
+func (s strikes) strike(after bool) error {
+	for _, x := range s.due {
+		if x.rule.After != after {
+			continue
 		}
-		return &faultyCursor{DriverCursor: c, f: t.f}, nil
-	}, kv.DriverCursor.Close)
+		if err := x.strike(s.ctx); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
-func (t *faultyTxn) Commit(ctx context.Context, c *kv.Commit) (kv.Version, error) {
-	return faulted(ctx, t.f, CallCommit, func() (kv.Version, error) { return t.DriverTxn.Commit(ctx, c) }, nil)
+func (f *Faulty) cursor(c kv.DriverCursor, _ kv.CursorOptions) kv.DriverCursor {
+	return &faultyCursor{DriverCursor: c, f: f}
 }
 
+// faultyCursor makes moves go wrong, which kv.Intercept does not report.
 type faultyCursor struct {
 	kv.DriverCursor
 	f   *Faulty
@@ -360,17 +304,18 @@ func (c *faultyCursor) Next(ctx context.Context) bool {
 	if c.err != nil {
 		return false
 	}
-	return c.move(ctx, CallNext, func() (bool, error) { return c.DriverCursor.Next(ctx), nil })
+	s := strikes{ctx, c.f.call(kv.CallNext)}
+	if c.err = s.strike(false); c.err != nil {
+		return false
+	}
+	ok := c.DriverCursor.Next(ctx)
+	c.err = s.strike(true)
+	return ok && c.err == nil
 }
 
 func (c *faultyCursor) Seek(ctx context.Context, key []byte) bool {
-	return c.move(ctx, CallSeek, func() (bool, error) { return c.DriverCursor.Seek(ctx, key), nil })
-}
-
-func (c *faultyCursor) move(ctx context.Context, call Call, do func() (bool, error)) bool {
-	var ok bool
-	ok, c.err = faulted(ctx, c.f, call, do, nil)
-	return ok
+	c.err = nil
+	return c.DriverCursor.Seek(ctx, key)
 }
 
 func (c *faultyCursor) Err() error {

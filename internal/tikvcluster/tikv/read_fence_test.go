@@ -11,7 +11,7 @@ import (
 
 func TestReadWaitsForTheEndOfAPrewrite(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var g gate
+		var g readFence
 		p := g.enter(10, [][]byte{[]byte("m"), []byte("c")})
 		waiting := 0
 		read := func(ts uint64, touches func([][]byte) bool) {
@@ -42,7 +42,7 @@ func TestReadWaitsForTheEndOfAPrewrite(t *testing.T) {
 	})
 }
 
-// A prewrite is at the gate by the time that it asks for its timestamp, and every
+// A prewrite has entered the fence by the time that it asks for its timestamp, and every
 // kind of read waits for it.
 func TestReadsCannotOvertakeAPrewrite(t *testing.T) {
 	x := openNew(t)

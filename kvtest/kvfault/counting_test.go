@@ -1,4 +1,4 @@
-package kvtest_test
+package kvfault_test
 
 import (
 	"context"
@@ -9,10 +9,10 @@ import (
 
 	"github.com/tito-db/tito-go/kv"
 	"github.com/tito-db/tito-go/kv/memory"
-	"github.com/tito-db/tito-go/kvtest"
+	"github.com/tito-db/tito-go/kvtest/kvfault"
 )
 
-func counted(t testing.TB, calls *kvtest.Counting, n int) *kv.Store {
+func counted(t testing.TB, calls *kvfault.Counting, n int) *kv.Store {
 	t.Helper()
 	s, err := memory.Open(&memory.Options{Options: kv.Options{Wrap: calls.Wrap}})
 	require.NoError(t, err)
@@ -30,10 +30,10 @@ func counted(t testing.TB, calls *kvtest.Counting, n int) *kv.Store {
 }
 
 func TestCountingCounts(t *testing.T) {
-	var calls kvtest.Counting
+	var calls kvfault.Counting
 	s := counted(t, &calls, 10)
 	ctx := t.Context()
-	require.Equal(t, kvtest.Counts{}, calls.Counts())
+	require.Equal(t, kvfault.Counts{}, calls.Counts())
 
 	tx, err := s.Begin(ctx, nil)
 	require.NoError(t, err)
@@ -54,7 +54,7 @@ func TestCountingCounts(t *testing.T) {
 	require.NoError(t, s.View(ctx, func(*kv.Txn) error { return nil }))
 
 	got := calls.Counts()
-	require.Equal(t, kvtest.Counts{
+	require.Equal(t, kvfault.Counts{
 		Begins: 1, ViewBegins: 1, Gets: 1, BatchGets: 1, BatchKeys: 3,
 		Commits: 1, Writes: 2, Locks: 1, WriteBytes: 8 + 3 + 2,
 		Watermarks: 1, WaitDurables: 1,
@@ -65,7 +65,7 @@ func TestCountingCounts(t *testing.T) {
 }
 
 func TestCountingPages(t *testing.T) {
-	var calls kvtest.Counting
+	var calls kvfault.Counting
 	s := counted(t, &calls, 10)
 	for _, c := range []struct {
 		o              kv.ScanOptions
@@ -88,7 +88,7 @@ func TestCountingPages(t *testing.T) {
 				return nil
 			}))
 		})
-		require.Equal(t, kvtest.Counts{ViewBegins: 1, Cursors: 1, Entries: c.entries, Pages: c.pages}, got, "%+v", c.o)
+		require.Equal(t, kvfault.Counts{ViewBegins: 1, Cursors: 1, Entries: c.entries, Pages: c.pages}, got, "%+v", c.o)
 	}
 	require.Zero(t, calls.OpenCursors())
 
@@ -103,7 +103,7 @@ func TestCountingPages(t *testing.T) {
 		require.True(t, c.Next(t.Context()))
 		require.False(t, c.Next(t.Context()))
 		require.False(t, c.Next(t.Context()))
-		require.Equal(t, kvtest.Counts{Cursors: 1, Seeks: 2, Entries: 4, Pages: 2}, calls.Counts())
+		require.Equal(t, kvfault.Counts{Cursors: 1, Seeks: 2, Entries: 4, Pages: 2}, calls.Counts())
 		return nil
 	}))
 }
@@ -118,7 +118,7 @@ func (v *verdict) Helper()               {}
 func (v *verdict) Errorf(string, ...any) { v.failed = true }
 
 func TestCountingExpect(t *testing.T) {
-	var calls kvtest.Counting
+	var calls kvfault.Counting
 	s := counted(t, &calls, 10)
 	work := func() {
 		require.NoError(t, s.Update(t.Context(), func(tx *kv.Txn) error {
@@ -130,18 +130,18 @@ func TestCountingExpect(t *testing.T) {
 	}
 	for _, c := range []struct {
 		name   string
-		budget kvtest.Counts
+		budget kvfault.Counts
 		kept   bool
 	}{
-		{"exact", kvtest.Counts{Begins: 1, Cursors: 1, Entries: 11, Pages: 3, Commits: 1, Writes: 1}, true},
-		{"bounds left open", kvtest.Counts{Cursors: 1, Commits: 1}, true},
-		{"bounds not reached", kvtest.Counts{Begins: 2, Cursors: 1, Entries: 50, Pages: 9, Commits: 1}, true},
-		{"too many entries", kvtest.Counts{Cursors: 1, Commits: 1, Entries: 5}, false},
-		{"too many pages", kvtest.Counts{Cursors: 1, Commits: 1, Pages: 2}, false},
-		{"one commit too many", kvtest.Counts{Cursors: 1}, false},
-		{"a commit missing", kvtest.Counts{Cursors: 1, Commits: 2}, false},
-		{"a cursor too many", kvtest.Counts{Commits: 1}, false},
-		{"a get missing", kvtest.Counts{Gets: 1, Cursors: 1, Commits: 1}, false},
+		{"exact", kvfault.Counts{Begins: 1, Cursors: 1, Entries: 11, Pages: 3, Commits: 1, Writes: 1}, true},
+		{"bounds left open", kvfault.Counts{Cursors: 1, Commits: 1}, true},
+		{"bounds not reached", kvfault.Counts{Begins: 2, Cursors: 1, Entries: 50, Pages: 9, Commits: 1}, true},
+		{"too many entries", kvfault.Counts{Cursors: 1, Commits: 1, Entries: 5}, false},
+		{"too many pages", kvfault.Counts{Cursors: 1, Commits: 1, Pages: 2}, false},
+		{"one commit too many", kvfault.Counts{Cursors: 1}, false},
+		{"a commit missing", kvfault.Counts{Cursors: 1, Commits: 2}, false},
+		{"a cursor too many", kvfault.Counts{Commits: 1}, false},
+		{"a get missing", kvfault.Counts{Gets: 1, Cursors: 1, Commits: 1}, false},
 	} {
 		v := &verdict{TB: t}
 		calls.Expect(v, c.budget, work)
@@ -151,7 +151,7 @@ func TestCountingExpect(t *testing.T) {
 
 func ExampleCounting() {
 	ctx := context.Background()
-	var calls kvtest.Counting
+	var calls kvfault.Counting
 	store, err := memory.Open(&memory.Options{Options: kv.Options{Wrap: calls.Wrap}})
 	if err != nil {
 		panic(err)

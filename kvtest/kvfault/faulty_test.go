@@ -1,4 +1,4 @@
-package kvtest_test
+package kvfault_test
 
 import (
 	"context"
@@ -12,13 +12,13 @@ import (
 
 	"github.com/tito-db/tito-go/kv"
 	"github.com/tito-db/tito-go/kv/memory"
-	"github.com/tito-db/tito-go/kvtest"
+	"github.com/tito-db/tito-go/kvtest/kvfault"
 )
 
 var errBroken = errors.New("broken")
 
 // faultyStore has the keys a and b, and counts what reaches the driver.
-func faultyStore(t testing.TB, f *kvtest.Faulty, calls *kvtest.Counting) *kv.Store {
+func faultyStore(t testing.TB, f *kvfault.Faulty, calls *kvfault.Counting) *kv.Store {
 	t.Helper()
 	s, err := memory.Open(&memory.Options{Options: kv.Options{Wrap: func(d kv.Driver) kv.Driver { return f.Wrap(calls.Wrap(d)) }}})
 	require.NoError(t, err)
@@ -79,17 +79,17 @@ func everyCall(ctx context.Context, s *kv.Store) error {
 }
 
 func TestFaultySweep(t *testing.T) {
-	want := []kvtest.Call{
-		kvtest.CallBegin, kvtest.CallGet, kvtest.CallBatchGet, kvtest.CallCursor, kvtest.CallNext, kvtest.CallNext,
-		kvtest.CallNext, kvtest.CallSeek, kvtest.CallCommit, kvtest.CallWatermark, kvtest.CallWaitDurable,
+	want := []kv.Call{
+		kv.CallBegin, kv.CallGet, kv.CallBatchGet, kv.CallCursor, kv.CallNext, kv.CallNext,
+		kv.CallNext, kv.CallSeek, kv.CallCommit, kv.CallWatermark, kv.CallWaitDurable,
 	}
 	for _, after := range []bool{false, true} {
-		var struck []kvtest.Call
-		var f kvtest.Faulty
-		var calls kvtest.Counting
+		var struck []kv.Call
+		var f kvfault.Faulty
+		var calls kvfault.Counting
 		s := faultyStore(t, &f, &calls)
 		last := 0
-		for fault := range f.Sweep(kvtest.Rule{After: after, Err: errBroken}) {
+		for fault := range f.Sweep(kvfault.Rule{After: after, Err: errBroken}) {
 			require.NoError(t, s.Update(t.Context(), func(tx *kv.Txn) error { return tx.Delete([]byte("c")) }))
 			var err error
 			before := calls.Counts()
@@ -104,8 +104,8 @@ func TestFaultySweep(t *testing.T) {
 			}
 			require.ErrorIs(t, err, errBroken)
 			struck = append(struck, fault.Struck())
-			require.Equal(t, fault.Struck() == kvtest.CallCommit, errors.Is(err, kv.ErrCommitUnknown), fault)
-			if fault.Struck() == kvtest.CallCommit {
+			require.Equal(t, fault.Struck() == kv.CallCommit, errors.Is(err, kv.ErrCommitUnknown), fault)
+			if fault.Struck() == kv.CallCommit {
 				require.Equal(t, after, hasKey(t, s, "c"))
 				require.Equal(t, after, done.Commits == 1, "whether the driver was asked")
 			}
@@ -116,35 +116,35 @@ func TestFaultySweep(t *testing.T) {
 }
 
 func TestFaultySweepOfOneKind(t *testing.T) {
-	var f kvtest.Faulty
-	s := faultyStore(t, &f, &kvtest.Counting{})
+	var f kvfault.Faulty
+	s := faultyStore(t, &f, &kvfault.Counting{})
 	var seen []string
-	for fault := range f.Sweep(kvtest.Rule{Call: kvtest.CallNext, Skip: 1, Every: true, Err: errBroken}) {
+	for fault := range f.Sweep(kvfault.Rule{Call: kv.CallNext, Skip: 1, Every: true, Err: errBroken}) {
 		fault.During(func() { _ = everyCall(t.Context(), s) })
 		seen = append(seen, fault.String())
 	}
 	require.Equal(t, []string{"before call 2 (next)", "before call 3 (next)", "before call 4 (next)"}, seen)
 
-	for fault := range f.Sweep(kvtest.Rule{Err: errBroken}) { // left early
+	for fault := range f.Sweep(kvfault.Rule{Err: errBroken}) { // left early
 		fault.During(func() { require.ErrorIs(t, everyCall(t.Context(), s), errBroken) })
 		break
 	}
 	require.NoError(t, everyCall(t.Context(), s))
 
 	require.Panics(t, func() {
-		for range f.Sweep(kvtest.Rule{}) {
+		for range f.Sweep(kvfault.Rule{}) {
 			continue
 		}
 	}, "nothing would be tested")
-	fault := f.Inject(kvtest.Rule{})
+	fault := f.Inject(kvfault.Rule{})
 	defer fault.Lift()
 	fault.During(func() {})
 	require.Panics(t, func() { fault.During(func() {}) })
 }
 
 func TestFaultyRules(t *testing.T) {
-	var f kvtest.Faulty
-	s := faultyStore(t, &f, &kvtest.Counting{})
+	var f kvfault.Faulty
+	s := faultyStore(t, &f, &kvfault.Counting{})
 	get := func() error {
 		return s.View(t.Context(), func(tx *kv.Txn) error {
 			_, err := tx.Get(t.Context(), []byte("a"))
@@ -158,31 +158,30 @@ func TestFaultyRules(t *testing.T) {
 		}
 		return failed
 	}
-	f.Inject(kvtest.Rule{Call: kvtest.CallGet, Skip: 1, Err: errBroken})
+	f.Inject(kvfault.Rule{Call: kv.CallGet, Skip: 1, Err: errBroken})
 	require.Equal(t, []bool{false, true, false}, results(3))
-	every := f.Inject(kvtest.Rule{Call: kvtest.CallGet, Skip: 1, Every: true, Err: errBroken})
+	every := f.Inject(kvfault.Rule{Call: kv.CallGet, Skip: 1, Every: true, Err: errBroken})
 	require.Equal(t, []bool{false, true, true}, results(3))
 	require.Equal(t, 2, every.Hits())
-	require.Equal(t, kvtest.CallGet, every.Struck())
+	require.Equal(t, kv.CallGet, every.Struck())
 	every.Lift()
 	every.Lift()
 	require.Equal(t, []bool{false, false}, results(2))
 	require.Equal(t, 2, every.Hits())
 
-	count := f.Inject(kvtest.Rule{Every: true})
-	require.Equal(t, kvtest.AnyCall, count.Struck())
+	count := f.Inject(kvfault.Rule{Every: true})
+	require.Equal(t, kvfault.AnyCall, count.Struck())
 	require.NoError(t, get())
 	require.Equal(t, 2, count.Hits(), "a begin and a get")
-	other := f.Inject(kvtest.Rule{Call: kvtest.CallGet, Err: errBroken})
+	other := f.Inject(kvfault.Rule{Call: kv.CallGet, Err: errBroken})
 	require.ErrorIs(t, get(), errBroken)
 	require.Equal(t, 4, count.Hits(), "each rule counts for itself")
 	require.Equal(t, "before call 1 (get)", other.String())
-	require.Equal(t, "Call(99)", kvtest.Call(99).String())
 }
 
 // TestFaultyCursor: an injected error ends the cursor, until a Seek.
 func TestFaultyCursor(t *testing.T) {
-	var f kvtest.Faulty
+	var f kvfault.Faulty
 	var d kv.Driver
 	_, err := memory.Open(&memory.Options{Options: kv.Options{Wrap: func(inner kv.Driver) kv.Driver { d = f.Wrap(inner); return d }}})
 	require.NoError(t, err)
@@ -198,7 +197,7 @@ func TestFaultyCursor(t *testing.T) {
 	c, err := tx.Cursor(ctx, kv.Range{}, kv.CursorOptions{})
 	require.NoError(t, err)
 	defer c.Close()
-	f.Inject(kvtest.Rule{Call: kvtest.CallNext, Err: errBroken})
+	f.Inject(kvfault.Rule{Call: kv.CallNext, Err: errBroken})
 	for range 2 {
 		require.False(t, c.Next(ctx))
 		require.ErrorIs(t, c.Err(), errBroken)
@@ -212,10 +211,10 @@ func TestFaultyCursor(t *testing.T) {
 
 func TestFaultyHold(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var f kvtest.Faulty
-		s := faultyStore(t, &f, &kvtest.Counting{})
+		var f kvfault.Faulty
+		s := faultyStore(t, &f, &kvfault.Counting{})
 
-		fault := f.Inject(kvtest.Rule{Call: kvtest.CallCommit, Hold: true})
+		fault := f.Inject(kvfault.Rule{Call: kv.CallCommit, Hold: true})
 		done := make(chan error, 1)
 		go func() { done <- setKey(t.Context(), s, "c") }()
 		<-fault.Reached()
@@ -229,7 +228,7 @@ func TestFaultyHold(t *testing.T) {
 		for _, after := range []bool{false, true} { // a context that ends
 			name := fmt.Sprint("ended ", after)
 			ctx, cancel := context.WithCancel(t.Context())
-			fault = f.Inject(kvtest.Rule{Call: kvtest.CallCommit, Hold: true, After: after})
+			fault = f.Inject(kvfault.Rule{Call: kv.CallCommit, Hold: true, After: after})
 			go func() { done <- setKey(ctx, s, name) }()
 			<-fault.Reached()
 			cancel()
@@ -240,7 +239,7 @@ func TestFaultyHold(t *testing.T) {
 		}
 
 		ctx, cancel := context.WithCancel(t.Context()) // and nobody looks
-		fault = f.Inject(kvtest.Rule{Call: kvtest.CallCommit, Hold: true, Deaf: true, Err: errBroken})
+		fault = f.Inject(kvfault.Rule{Call: kv.CallCommit, Hold: true, Deaf: true, Err: errBroken})
 		go func() { done <- setKey(ctx, s, "deaf") }()
 		<-fault.Reached()
 		cancel()
@@ -249,11 +248,11 @@ func TestFaultyHold(t *testing.T) {
 		fault.Lift()
 		require.ErrorIs(t, <-done, errBroken)
 
-		f.Inject(kvtest.Rule{Call: kvtest.CallGet, Delay: time.Hour})
+		f.Inject(kvfault.Rule{Call: kv.CallGet, Delay: time.Hour})
 		began := time.Now()
 		require.True(t, hasKey(t, s, "a"))
 		require.Equal(t, time.Hour, time.Since(began))
-		f.Inject(kvtest.Rule{Call: kvtest.CallGet, Delay: time.Hour})
+		f.Inject(kvfault.Rule{Call: kv.CallGet, Delay: time.Hour})
 		ctx, cancel = context.WithTimeout(t.Context(), time.Minute)
 		defer cancel()
 		began = time.Now()
@@ -268,9 +267,9 @@ func TestFaultyHold(t *testing.T) {
 // TestFaultyHoldsMany: one rule holds calls of several goroutines.
 func TestFaultyHoldsMany(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var f kvtest.Faulty
-		s := faultyStore(t, &f, &kvtest.Counting{})
-		fault := f.Inject(kvtest.Rule{Call: kvtest.CallCommit, Every: true, Hold: true})
+		var f kvfault.Faulty
+		s := faultyStore(t, &f, &kvfault.Counting{})
+		fault := f.Inject(kvfault.Rule{Call: kv.CallCommit, Every: true, Hold: true})
 		errs := make(chan error, 8)
 		for i := range cap(errs) {
 			go func() { errs <- setKey(t.Context(), s, fmt.Sprint("key", i)) }()
@@ -289,14 +288,14 @@ func TestFaultyHoldsMany(t *testing.T) {
 // happened, so Update does not run again, and looking tells.
 func ExampleFaulty() {
 	ctx := context.Background()
-	var faulty kvtest.Faulty
+	var faulty kvfault.Faulty
 	store, err := memory.Open(&memory.Options{Options: kv.Options{Wrap: faulty.Wrap}})
 	if err != nil {
 		panic(err)
 	}
 	defer store.Close()
 
-	faulty.Inject(kvtest.Rule{Call: kvtest.CallCommit, After: true, Err: errors.New("connection reset")})
+	faulty.Inject(kvfault.Rule{Call: kv.CallCommit, After: true, Err: errors.New("connection reset")})
 	runs := 0
 	err = store.Update(ctx, func(tx *kv.Txn) error {
 		runs++
@@ -321,14 +320,14 @@ func ExampleFaulty() {
 // A program is tried with each of its driver calls failing in turn.
 func ExampleFaulty_Sweep() {
 	ctx := context.Background()
-	var faulty kvtest.Faulty
+	var faulty kvfault.Faulty
 	store, err := memory.Open(&memory.Options{Options: kv.Options{Wrap: faulty.Wrap}})
 	if err != nil {
 		panic(err)
 	}
 	defer store.Close()
 
-	for fault := range faulty.Sweep(kvtest.Rule{Err: errors.New("no")}) {
+	for fault := range faulty.Sweep(kvfault.Rule{Err: errors.New("no")}) {
 		fault.During(func() {
 			err = store.Update(ctx, func(tx *kv.Txn) error {
 				if _, err := tx.Has(ctx, []byte("a")); err != nil {
