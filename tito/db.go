@@ -9,6 +9,7 @@ import (
 	"github.com/tito-db/tito-go/internal/layout"
 	"github.com/tito-db/tito-go/kv"
 	"github.com/tito-db/tito-go/queue"
+	"github.com/tito-db/tito-go/tito/internal/catalog"
 )
 
 // Options of a DB. The zero value means the defaults; nil works too.
@@ -37,12 +38,12 @@ type Options struct {
 // DB is a set of tables in a store. It is safe for any number of goroutines,
 // and holds nothing that has to be closed; the store remains the caller's.
 type DB struct {
-	store  *kv.Store
-	queue  *queue.Queue
-	opts   Options
-	tables map[AnyTable]*binding
-	byName map[string]AnyTable
-	stale  atomic.Uint64
+	store    *kv.Store
+	queue    *queue.Queue
+	opts     Options
+	byName   map[string]AnyTable
+	bindings atomic.Pointer[bindings] // of transactions to come
+	stale    atomic.Uint64
 }
 
 // Open registers the tables with the store, in one transaction: tables that it
@@ -53,7 +54,7 @@ type DB struct {
 // open those anew, in all processes, before a table that they write gets an
 // index.
 func Open(ctx context.Context, store *kv.Store, o *Options, tables ...AnyTable) (*DB, error) {
-	db := &DB{store: store, tables: map[AnyTable]*binding{}, byName: map[string]AnyTable{}}
+	db := &DB{store: store, byName: map[string]AnyTable{}}
 	if o != nil {
 		db.opts = *o
 		db.opts.Prefix, db.opts.CursorKey = slices.Clone(o.Prefix), slices.Clone(o.CursorKey)
@@ -65,13 +66,12 @@ func Open(ctx context.Context, store *kv.Store, o *Options, tables ...AnyTable) 
 	if db.queue, err = openQueue(store, &db.opts); err != nil {
 		return nil, err
 	}
-	shapes := make([]tableShape, len(tables))
+	declared := make([]catalog.Table, len(tables))
 	for i, t := range tables {
 		if t == nil {
 			return nil, fmt.Errorf("%w: nil table", ErrSchema)
 		}
-		var err error
-		if shapes[i], err = t.definition(); err != nil {
+		if declared[i], err = t.definition(); err != nil {
 			return nil, err
 		}
 		if db.byName[t.Name()] != nil {
@@ -82,20 +82,33 @@ func Open(ctx context.Context, store *kv.Store, o *Options, tables ...AnyTable) 
 	if err := checkRelations(tables, db.byName); err != nil {
 		return nil, err
 	}
-	var entries []catalogEntry
+	var snapshot *catalog.Snapshot
 	err = store.Update(ctx, func(tx *kv.Txn) error {
-		c := catalog{tx: tx, prefix: db.opts.Prefix}
-		var err error
-		entries, err = c.register(ctx, shapes)
+		snapshot, err = catalog.Register(ctx, tx, db.opts.Prefix, declared)
 		return err
 	})
 	if err != nil {
 		return nil, fmt.Errorf("tito: open: %w", err)
 	}
-	for i, t := range tables {
-		db.tables[t] = bindTable(db.opts.Prefix, t, &shapes[i], &entries[i])
-	}
+	all := newBindings(snapshot, tables, declared)
+	db.bindings.Store(&all)
 	return db, nil
+}
+
+// checkRelations fails if a relation's target is not among the tables.
+func checkRelations(tables []AnyTable, byName map[string]AnyTable) error {
+	for _, t := range tables {
+		for _, r := range t.relations() {
+			target, ok := byName[r.target]
+			switch {
+			case !ok:
+				return fmt.Errorf("%w: table %q, relation %q: its target %q was not given to Open", ErrSchema, t.Name(), r.name, r.target)
+			case !r.accepts(target):
+				return fmt.Errorf("%w: table %q, relation %q: table %q has other types", ErrSchema, t.Name(), r.name, r.target)
+			}
+		}
+	}
+	return nil
 }
 
 // openQueue opens the queue beside the tables.
@@ -126,62 +139,3 @@ func (db *DB) Queue() *queue.Queue { return db.queue }
 // their row was missing or did not have them. It stays 0 unless the store is
 // damaged or was written to by something else.
 func (db *DB) StaleEntries() uint64 { return db.stale.Load() }
-
-// Tx is a transaction on a DB. Like the kv.Txn beneath it, it is for one
-// goroutine.
-type Tx struct {
-	db *DB
-	kv *kv.Txn
-	w  scratch
-}
-
-// Update runs fn in a read-write transaction and commits it; see kv.Store.Update
-// for retries. fn may run more than once, so it must have no effects but on tx.
-func (db *DB) Update(ctx context.Context, fn func(tx *Tx) error) error {
-	return db.store.Update(ctx, func(t *kv.Txn) error { return fn(db.Tx(t)) })
-}
-
-// View runs fn in a read-only transaction: one snapshot for all its reads.
-func (db *DB) View(ctx context.Context, fn func(tx *Tx) error) error {
-	return db.store.View(ctx, func(t *kv.Txn) error { return fn(db.Tx(t)) })
-}
-
-// Run is Update, or with o.ReadOnly View, with options of its own: durability,
-// lifetime, attempts.
-func (db *DB) Run(ctx context.Context, o *kv.TxnOptions, fn func(tx *Tx) error) error {
-	return db.store.Run(ctx, o, func(t *kv.Txn) error { return fn(db.Tx(t)) })
-}
-
-// Begin opens a transaction, to be ended by Commit or Rollback. Prefer Update
-// and View, which end it and retry conflicts.
-func (db *DB) Begin(ctx context.Context, o *kv.TxnOptions) (*Tx, error) {
-	t, err := db.store.Begin(ctx, o)
-	if err != nil {
-		return nil, err
-	}
-	return db.Tx(t), nil
-}
-
-// Tx makes a store's transaction one of this DB, so that Tito's writes and
-// others commit together. It must be a transaction of the DB's store.
-func (db *DB) Tx(t *kv.Txn) *Tx { return &Tx{db: db, kv: t} }
-
-// KV returns the store's transaction.
-func (tx *Tx) KV() *kv.Txn { return tx.kv }
-
-// Commit commits a transaction that Begin opened; see kv.Txn.Commit.
-func (tx *Tx) Commit(ctx context.Context) error { return tx.kv.Commit(ctx) }
-
-// Rollback ends a transaction that Begin opened, without writing anything. It
-// does nothing after Commit.
-func (tx *Tx) Rollback() { tx.kv.Rollback() }
-
-// Reader is what reads take: a *Tx, to read in its transaction, or a *DB, for
-// a snapshot of the read's own.
-type Reader interface {
-	read(ctx context.Context, fn func(tx *Tx) error) error
-}
-
-func (db *DB) read(ctx context.Context, fn func(tx *Tx) error) error { return db.View(ctx, fn) }
-
-func (tx *Tx) read(_ context.Context, fn func(tx *Tx) error) error { return fn(tx) }

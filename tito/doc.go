@@ -41,11 +41,12 @@
 //
 // A table that declares events publishes one to each of its topics with every
 // write of a row, in the same transaction: an [Event] exists if and only if the
-// row was written. [DB.Queue] is where workers get them; [Table.ParseEvent] reads one
-// with the table's types, [ParseEvent] without them. A handler that has a
-// transaction writes rows through [DB.Tx], and they commit together with its
-// progress. Publishing adds nothing to a write's driver calls. An event whose
-// images are too large is refused before anything of the call is written.
+// row was written. [Table.Consume] makes a worker that gets them with the table's
+// types and a transaction; what it writes commits together with its progress. Other
+// workers subscribe through [DB.Queue], read an event with [Table.ParseEvent], or with
+// [ParseEvent] without the table's types, and write rows through [DB.Tx]. Publishing
+// adds nothing to a write's driver calls. A write refuses an event whose images are too
+// large before it writes anything.
 //
 // # Guarantees
 //
@@ -56,6 +57,8 @@
 // checks everything before it writes anything; after an error that could leave
 // part of it (kv.ErrTxnTooLarge) the transaction cannot commit. A row that
 // cannot be decoded is an error that names table and id; it is never left out.
+// Functions of a [Schema] may write through the transaction of the write that calls
+// them; if they change its row behind its back, that write fails with [ErrStale].
 //
 // # Costs
 //
@@ -66,11 +69,15 @@
 //
 // # Reading the source
 //
-// table.go is what a program declares, with field.go, id.go, index.go and
-// relation.go for its parts. catalog.go and db.go bind declarations to a
-// store. writer.go is how rows and entries are written, query.go how they are
-// found, condition.go the ranges that conditions stand for, page.go the
-// cursors. event.go is what events say, publish.go how writes publish them.
-// rowkey.go, rowvalue.go and eventvalue.go are the stored format, specified in
-// docs/format.md.
+// table.go is what a program declares, with field.go, id.go, index.go, codec.go and
+// relation.go for its parts. db.go opens a store, and binding.go keeps what its catalogue
+// says of the declarations; tx.go is a transaction. write.go has the calls that change
+// rows, prepare.go makes mutations of their records, publish.go the events that follow.
+// query.go finds rows, condition.go makes the ranges that conditions stand for, page.go
+// the cursors. event.go is what events say, eventvalue.go how they are stored, consume.go
+// the workers that get them.
+//
+// What needs no types lies beneath: internal/record holds rows and entries as bytes and
+// the one way in which they change, internal/catalog what a store knows of its tables.
+// docs/format.md specifies the bytes.
 package tito

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/tito-db/tito-go/tito/internal/catalog"
 	"github.com/tito-db/tito-go/tito/internal/record"
 )
 
@@ -11,20 +12,21 @@ import (
 // (kv.ErrConflict, kv.ErrTxnTooLarge, ...) and of contexts stay visible too.
 var (
 	// ErrNotFound: there is no row with the id.
-	ErrNotFound = errors.New("tito: row not found")
+	ErrNotFound = record.ErrNotFound // immutable
 
 	// ErrExists: Create was given an id that has a row.
-	ErrExists = errors.New("tito: row exists already")
+	ErrExists = record.ErrExists // immutable
 
-	// ErrStale: the row's revision is not the expected one.
-	ErrStale = errors.New("tito: row has another revision")
+	// ErrStale: the row's revision is not the expected one, or a function that the
+	// write calls changed the row meanwhile.
+	ErrStale = record.ErrStale // immutable
 
 	// ErrDuplicate: a unique index has an entry of another row for the same
 	// values. The error is a *DuplicateError.
-	ErrDuplicate = errors.New("tito: duplicate value in unique index")
+	ErrDuplicate = record.ErrDuplicate // immutable
 
 	// ErrRepeated: one call of a Many write names an id twice.
-	ErrRepeated = errors.New("tito: id given twice in one call")
+	ErrRepeated = record.ErrRepeated // immutable
 
 	// ErrMultiple: One found more than one row.
 	ErrMultiple = errors.New("tito: more than one row")
@@ -57,16 +59,20 @@ var (
 	// error is a *RowError.
 	ErrDecode = errors.New("tito: row cannot be decoded")
 
+	// ErrUnknownCodec: a row, or an event's image, was encoded by a codec that the
+	// program does not have. It wraps ErrDecode.
+	ErrUnknownCodec = fmt.Errorf("%w: unknown codec", ErrDecode)
+
 	// ErrNewerSchema: the row was written under a newer Schema.Version than
 	// the program declares.
-	ErrNewerSchema = errors.New("tito: row of a newer schema version")
+	ErrNewerSchema = record.ErrNewerSchema // immutable
 
 	// ErrSchema: a definition is invalid, or contradicts what the store was
 	// created with.
-	ErrSchema = errors.New("tito: schema error")
+	ErrSchema = catalog.ErrSchema // immutable
 
 	// ErrIndexNotReady: an index is new to a table that has rows already.
-	ErrIndexNotReady = errors.New("tito: index is not built")
+	ErrIndexNotReady = catalog.ErrIndexNotReady // immutable
 
 	// ErrNotRegistered: the table was not given to Open.
 	ErrNotRegistered = errors.New("tito: table is not part of this database")

@@ -160,17 +160,17 @@ func (t *Table[T, ID]) ParseEvent(ev *queue.Event) (*Change[T, ID], error) {
 		return nil, fmt.Errorf("event of table %q: %w", v.table, err)
 	}
 	c := &Change[T, ID]{Operation: v.operation, Namespace: v.namespace, Table: v.table, ID: id, Key: ev.Key, Metadata: ev.Headers}
-	if c.Before, err = t.decodeImage(v.pk, v.before); err != nil {
+	if c.Before, err = t.decodeImage(v.pk, &v.before); err != nil {
 		return nil, fmt.Errorf("event: before: %w", err)
 	}
-	if c.After, err = t.decodeImage(v.pk, v.after); err != nil {
+	if c.After, err = t.decodeImage(v.pk, &v.after); err != nil {
 		return nil, fmt.Errorf("event: after: %w", err)
 	}
 	return c, nil
 }
 
 func (t *Table[T, ID]) decodeImage(pk []byte, i *image) (*T, error) {
-	if i == nil {
+	if !i.exists {
 		return nil, nil
 	}
 	return t.decodeRecord(pk, &i.stamp, i.record)

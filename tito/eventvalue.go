@@ -34,13 +34,26 @@ type eventValue struct {
 	namespace     string
 	table         string
 	pk            []byte
-	before, after *image
+	before, after image
 }
 
-// image is a row's record in an event, with its stamp.
+// image is a row's record in an event, with its stamp. The zero image is none.
 type image struct {
+	exists bool
 	stamp  record.Stamp
 	record []byte
+}
+
+// imageOf returns the image of a row's value, nil for no row.
+func imageOf(value []byte) (image, error) {
+	if value == nil {
+		return image{}, nil
+	}
+	h, rec, err := record.ParseRow(value)
+	if err != nil {
+		return image{}, err
+	}
+	return image{exists: true, stamp: h.Stamp, record: rec}, nil
 }
 
 const (
@@ -60,32 +73,26 @@ func operationOf(before, after []byte) Operation {
 	return OpUpdate
 }
 
-// appendEvent appends the payload of an event. before and after are values of
-// the row, nil for an image that the event has not.
-func appendEvent(dst []byte, op Operation, table string, pk, before, after []byte) ([]byte, error) {
-	dst = append(dst, layout.SpaceTables, eventFormat, byte(op))
-	dst = rowenc.AppendSized(dst, "") // the default namespace
-	dst = rowenc.AppendSized(dst, table)
-	dst = rowenc.AppendSized(dst, pk)
+// appendEvent appends the payload of an event.
+func appendEvent(dst []byte, v *eventValue) []byte {
+	dst = append(dst, layout.SpaceTables, eventFormat, byte(v.operation))
+	dst = rowenc.AppendSized(dst, v.namespace)
+	dst = rowenc.AppendSized(dst, v.table)
+	dst = rowenc.AppendSized(dst, v.pk)
 	var images byte
-	if before != nil {
+	if v.before.exists {
 		images |= hasBefore
 	}
-	if after != nil {
+	if v.after.exists {
 		images |= hasAfter
 	}
 	dst = append(dst, images)
-	for _, value := range [...][]byte{before, after} {
-		if value == nil {
-			continue
+	for _, i := range [...]*image{&v.before, &v.after} {
+		if i.exists {
+			dst = rowenc.AppendSized(record.AppendStamp(dst, &i.stamp), i.record)
 		}
-		h, rec, err := record.ParseRow(value)
-		if err != nil {
-			return nil, err
-		}
-		dst = rowenc.AppendSized(record.AppendStamp(dst, &h.Stamp), rec)
 	}
-	return dst, nil
+	return dst
 }
 
 // parseEvent reads a payload. The result aliases it.
@@ -109,8 +116,8 @@ func parseEvent(ev *queue.Event) (v eventValue, err error) {
 	switch {
 	case images > hasBefore|hasAfter,
 		v.operation < OpInsert, v.operation > OpDelete,
-		v.operation == OpInsert && v.before != nil,
-		v.operation == OpDelete && v.after != nil:
+		v.operation == OpInsert && v.before.exists,
+		v.operation == OpDelete && v.after.exists:
 		r.Fail()
 	}
 	if err := r.Done(&record.Errors); err != nil {
@@ -119,8 +126,8 @@ func parseEvent(ev *queue.Event) (v eventValue, err error) {
 	return v, nil
 }
 
-func readImage(r *rowenc.Reader) *image {
-	i := &image{stamp: record.ReadStamp(r), record: r.Sized()}
+func readImage(r *rowenc.Reader) image {
+	i := image{exists: true, stamp: record.ReadStamp(r), record: r.Sized()}
 	if i.stamp.Schema > math.MaxUint32 {
 		r.Fail()
 	}
@@ -128,7 +135,7 @@ func readImage(r *rowenc.Reader) *image {
 }
 
 func (i *image) public() *Image {
-	if i == nil {
+	if !i.exists {
 		return nil
 	}
 	return &Image{Codec: i.stamp.Codec, Version: uint32(i.stamp.Schema), Meta: Meta(i.stamp.Meta), Record: i.record}

@@ -103,6 +103,41 @@ func ExampleTable_ParseEvent() {
 	// Porto 1 <nil>
 }
 
+// A worker of a table gets its events with their types. What it writes through tx
+// commits together with the group's progress: each event takes effect exactly once.
+func ExampleTable_Consume() {
+	ctx, stop := context.WithCancel(context.Background())
+	defer stop()
+	db := openParcels(ctx)
+
+	worker, err := parcels.Consume(db, queue.Subscription{Topic: "parcel", Group: "arrivals"},
+		func(ctx context.Context, tx *tito.Tx, c *tito.Change[Parcel, string]) error {
+			if c.Operation != tito.OpInsert {
+				return nil
+			}
+			tx.KV().OnCommit(stop)
+			_, err := tallies.Put(ctx, tx, &Tally{City: c.After.City, Arrived: 1}, nil)
+			return err
+		})
+	if err != nil {
+		log.Fatal(err)
+	}
+
+	err = db.Update(ctx, func(tx *tito.Tx) error {
+		_, err := parcels.Create(ctx, tx, &Parcel{ID: "p1", City: "Porto"}, nil)
+		return err
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	if err := worker.Run(ctx); err != nil {
+		log.Fatal(err)
+	}
+	t, err := tallies.Get(context.Background(), db, "Porto")
+	fmt.Println(t.City, t.Arrived, err)
+	// Output: Porto 1 <nil>
+}
+
 // A consumer that serves many tables reads events without their models.
 func ExampleParseEvent() {
 	ctx, stop := context.WithCancel(context.Background())

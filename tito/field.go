@@ -4,13 +4,14 @@ import (
 	"time"
 
 	"github.com/tito-db/tito-go/internal/keyenc"
+	"github.com/tito-db/tito-go/tito/internal/catalog"
 )
 
 // Field is one component of an index: how to get a value of type V out of a
 // record of type T, and how to order it. Fields are immutable values, made by
 // String, Int and the other kinds, and changed by Desc, Opt and Each.
 type Field[T, V any] struct {
-	shape  fieldShape
+	shape  catalog.Field
 	encode func(dst []byte, v V) []byte // one value as an ascending component
 
 	// prefix appends what the components of all values that begin with v have in
@@ -22,14 +23,6 @@ type Field[T, V any] struct {
 	// multi-valued one in turn after it, all in the same memory.
 	one  func(dst []byte, rec *T) []byte
 	many func(dst []byte, rec *T, yield func(dst []byte))
-}
-
-// fieldShape is what the catalogue keeps of a field.
-type fieldShape struct {
-	Kind     string `json:"kind"`
-	Desc     bool   `json:"desc,omitempty"`
-	Nullable bool   `json:"nullable,omitempty"`
-	Multi    bool   `json:"multi,omitempty"`
 }
 
 // The kinds of fields and ids, as the catalogue names them.
@@ -51,7 +44,7 @@ func newField[T, V any](kind string, get func(*T) V, encode func([]byte, V) []by
 		return Field[T, V]{}
 	}
 	return Field[T, V]{
-		shape:  fieldShape{Kind: kind},
+		shape:  catalog.Field{Kind: kind},
 		encode: encode,
 		one:    func(dst []byte, rec *T) []byte { return encode(dst, get(rec)) },
 	}
@@ -232,7 +225,7 @@ func appendNull(dst []byte, desc bool) []byte {
 
 // untypedField is a Field without its value type.
 type untypedField[T any] struct {
-	shape fieldShape
+	shape catalog.Field
 	one   func(dst []byte, rec *T) []byte
 	many  func(dst []byte, rec *T, yield func(dst []byte))
 }

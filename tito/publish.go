@@ -4,35 +4,31 @@ import (
 	"context"
 	"fmt"
 
+	"github.com/tito-db/tito-go/kv"
 	"github.com/tito-db/tito-go/queue"
+	"github.com/tito-db/tito-go/tito/internal/record"
 )
 
-// publisher gathers the events of one call that writes rows of a table, and
-// publishes them before anything is written.
-type publisher[T any, ID comparable] struct {
-	t        *Table[T, ID]
-	tx       *Tx
-	metadata map[string]string
-	messages []queue.Message
-	payloads []byte // of messages, one after the other
-}
+// publisher is the effect that publishes the events of one call: Change gathers
+// them, and Write publishes all or, if the queue refuses one, none.
+type publisher[T any, ID comparable] struct{ writing[T, ID] }
 
 // newPublisher returns the publisher of a call, nil if it publishes nothing.
-func (t *Table[T, ID]) newPublisher(tx *Tx, o *WriteOptions) *publisher[T, ID] {
-	if len(t.schema.Events) == 0 || o != nil && o.NoEvents {
+func (w *writing[T, ID]) newPublisher() *publisher[T, ID] {
+	if len(w.t.schema.Events) == 0 || w.opts != nil && w.opts.NoEvents {
 		return nil
 	}
-	p := &publisher[T, ID]{t: t, tx: tx, messages: tx.w.messages[:0], payloads: tx.w.payloads[:0]}
-	if o != nil {
-		p.metadata = o.Metadata
-	}
-	return p
+	w.messages, w.payloads = w.messages[:0], w.payloads[:0]
+	return &publisher[T, ID]{*w}
 }
 
-// add notes what is done to one row. before is its value, nil for none, and
-// after the new one, nil for none, which holds rec.
-func (p *publisher[T, ID]) add(pk, before, after []byte, rec *T) error {
-	old, err := p.old(pk, before, rec == nil)
+// Want implements record.Effect: an event needs nothing but the row.
+func (p *publisher[T, ID]) Want(_ *record.Mutation, keys [][]byte) [][]byte { return keys }
+
+// Change implements record.Effect.
+func (p *publisher[T, ID]) Change(_ context.Context, m *record.Mutation, _ [][]byte) error {
+	rec, _ := m.Record.(*T) // nil for a delete
+	old, err := p.old(m)
 	if err != nil {
 		return err
 	}
@@ -43,12 +39,12 @@ func (p *publisher[T, ID]) add(pk, before, after []byte, rec *T) error {
 			continue
 		}
 		if key == "" {
-			if key, err = p.key(pk, old, rec); err != nil {
-				return p.t.keyError(pk, err)
+			if key, err = p.key(m, old, rec); err != nil {
+				return p.t.keyError(m.PK(), err)
 			}
 		}
-		if err := p.event(e, key, pk, before, after); err != nil {
-			return p.t.keyError(pk, err)
+		if err := p.event(e, key, m); err != nil {
+			return p.t.keyError(m.PK(), err)
 		}
 	}
 	return nil
@@ -56,21 +52,21 @@ func (p *publisher[T, ID]) add(pk, before, after []byte, rec *T) error {
 
 // old decodes the record that was there, if a function of the schema will be
 // given it.
-func (p *publisher[T, ID]) old(pk, value []byte, deleted bool) (*T, error) {
-	wanted := deleted && p.t.schema.PartitionKey != nil
+func (p *publisher[T, ID]) old(m *record.Mutation) (*T, error) {
+	wanted := m.Delete && p.t.schema.PartitionKey != nil
 	for i := range p.t.schema.Events {
 		wanted = wanted || p.t.schema.Events[i].When != nil
 	}
-	if !wanted || value == nil {
+	if !wanted || m.Old == nil {
 		return nil, nil
 	}
-	return p.t.decode(pk, value)
+	return p.t.decode(m.PK(), m.Old)
 }
 
 // key returns the partition key of the row's events.
-func (p *publisher[T, ID]) key(pk []byte, old, rec *T) (string, error) {
+func (p *publisher[T, ID]) key(m *record.Mutation, old, rec *T) (string, error) {
 	if p.t.schema.PartitionKey == nil {
-		key, err := idText(pk)
+		key, err := idText(m.PK())
 		return key[:min(len(key), queue.MaxKeySize)], err
 	}
 	if rec == nil {
@@ -83,34 +79,40 @@ func (p *publisher[T, ID]) key(pk []byte, old, rec *T) (string, error) {
 	return key, nil
 }
 
-func (p *publisher[T, ID]) event(e *Event[T], key string, pk, before, after []byte) error {
-	op := operationOf(before, after)
-	if !e.Before {
-		before = nil
+// event adds the message for one topic.
+func (p *publisher[T, ID]) event(e *Event[T], key string, m *record.Mutation) error {
+	v := eventValue{operation: operationOf(m.Old, m.Value), table: p.t.name, pk: m.PK()}
+	var err error
+	if e.Before {
+		if v.before, err = imageOf(m.Old); err != nil {
+			return err
+		}
 	}
-	if !e.After {
-		after = nil
+	if e.After {
+		if v.after, err = imageOf(m.Value); err != nil {
+			return err
+		}
 	}
 	start := len(p.payloads)
-	var err error
-	if p.payloads, err = appendEvent(p.payloads, op, p.t.name, pk, before, after); err != nil {
-		return err
-	}
+	p.payloads = appendEvent(p.payloads, &v)
 	payload := p.payloads[start:len(p.payloads):len(p.payloads)]
 	if len(payload) > queue.MaxPayloadSize {
 		return fmt.Errorf("%w: event for topic %q with its images", queue.ErrPayloadTooLarge, e.Topic)
 	}
-	p.messages = append(p.messages, queue.Message{Topic: e.Topic, Key: key, Headers: p.metadata, Payload: payload})
+	var metadata map[string]string
+	if p.opts != nil {
+		metadata = p.opts.Metadata
+	}
+	p.messages = append(p.messages, queue.Message{Topic: e.Topic, Key: key, Headers: metadata, Payload: payload})
 	return nil
 }
 
-// publish publishes all events or, if one is refused, none.
-func (p *publisher[T, ID]) publish(ctx context.Context) error {
-	p.tx.w.messages, p.tx.w.payloads = p.messages, p.payloads // for the next call
+// Write implements record.Effect.
+func (p *publisher[T, ID]) Write(ctx context.Context, tx *kv.Txn) error {
 	if len(p.messages) == 0 {
 		return nil
 	}
-	if err := p.tx.db.queue.Publish(ctx, p.tx.kv, p.messages...); err != nil {
+	if err := p.tx.db.queue.Publish(ctx, tx, p.messages...); err != nil {
 		return fmt.Errorf("table %q: %w", p.t.name, err)
 	}
 	return nil

@@ -223,7 +223,7 @@ type search[T any, ID comparable] struct {
 
 // search resolves the query against the database.
 func (q *Query[T, ID]) search(tx *Tx) (*search[T, ID], error) {
-	b, err := q.table.bind(tx.db)
+	b, err := q.table.bind(tx)
 	if err != nil {
 		return nil, err
 	}

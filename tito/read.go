@@ -29,7 +29,7 @@ func (t *Table[T, ID]) rowValue(ctx context.Context, tx *Tx, b *binding, id ID) 
 func (t *Table[T, ID]) Get(ctx context.Context, r Reader, id ID, with ...Relation[T]) (*T, error) {
 	var rec *T
 	err := r.read(ctx, func(tx *Tx) error {
-		b, err := t.bind(tx.db)
+		b, err := t.bind(tx)
 		if err != nil {
 			return err
 		}
@@ -59,7 +59,7 @@ func (t *Table[T, ID]) Get(ctx context.Context, r Reader, id ID, with ...Relatio
 func (t *Table[T, ID]) GetMany(ctx context.Context, r Reader, ids []ID, with ...Relation[T]) ([]*T, error) {
 	recs := make([]*T, len(ids))
 	err := r.read(ctx, func(tx *Tx) error {
-		b, err := t.bind(tx.db)
+		b, err := t.bind(tx)
 		if err != nil {
 			return err
 		}
@@ -96,7 +96,7 @@ func (t *Table[T, ID]) GetMany(ctx context.Context, r Reader, ids []ID, with ...
 func (t *Table[T, ID]) Exists(ctx context.Context, r Reader, id ID) (bool, error) {
 	var exists bool
 	err := r.read(ctx, func(tx *Tx) error {
-		b, err := t.bind(tx.db)
+		b, err := t.bind(tx)
 		if err != nil {
 			return err
 		}
@@ -111,7 +111,7 @@ func (t *Table[T, ID]) Exists(ctx context.Context, r Reader, id ID) (bool, error
 func (t *Table[T, ID]) Meta(ctx context.Context, r Reader, id ID) (Meta, error) {
 	var h record.Header
 	err := r.read(ctx, func(tx *Tx) error {
-		b, err := t.bind(tx.db)
+		b, err := t.bind(tx)
 		if err != nil {
 			return err
 		}

@@ -14,7 +14,7 @@ type Relation[T any] interface {
 	relation() *relationShape
 	clear(rec *T)
 	check(db *DB) error
-	collect(db *DB, f *fetch, recs []*T) (fill, error)
+	collect(tx *Tx, f *fetch, recs []*T) (fill, error)
 }
 
 // Relations lists the relations of a Schema.
@@ -164,7 +164,7 @@ func (r RelationTo[T, U, UID]) check(db *DB) error {
 // by all relations of the level. A row that several records refer to is
 // decoded once, and they share it.
 func hydrate[T any](ctx context.Context, tx *Tx, recs []*T, relations []Relation[T]) error {
-	level := tasks(tx.db, recs, relations)
+	level := tasks(tx, recs, relations)
 	for len(level) > 0 {
 		f := fetch{at: map[string]int{}}
 		fills := make([]fill, len(level))
@@ -193,23 +193,26 @@ func hydrate[T any](ctx context.Context, tx *Tx, recs []*T, relations []Relation
 	return nil
 }
 
-func tasks[T any](db *DB, recs []*T, relations []Relation[T]) []task {
+func tasks[T any](tx *Tx, recs []*T, relations []Relation[T]) []task {
 	if len(recs) == 0 {
 		return nil
 	}
 	all := make([]task, len(relations))
 	for i, r := range relations {
-		all[i] = func(f *fetch) (fill, error) { return r.collect(db, f, recs) }
+		all[i] = func(f *fetch) (fill, error) { return r.collect(tx, f, recs) }
 	}
 	return all
 }
 
-func (r RelationTo[T, U, UID]) collect(db *DB, f *fetch, recs []*T) (fill, error) {
-	target, err := r.target(db)
+func (r RelationTo[T, U, UID]) collect(tx *Tx, f *fetch, recs []*T) (fill, error) {
+	target, err := r.target(tx.db)
 	if err != nil {
 		return nil, err
 	}
-	b := db.tables[target]
+	b, err := target.bind(tx)
+	if err != nil {
+		return nil, err
+	}
 	var (
 		zero   UID
 		ids    []UID
@@ -250,6 +253,6 @@ func (r RelationTo[T, U, UID]) collect(db *DB, f *fetch, recs []*T) (fill, error
 			wanted = wanted[counts[i]:]
 			r.assign(rec, found)
 		}
-		return tasks(db, loaded, r.children), nil
+		return tasks(tx, loaded, r.children), nil
 	}, nil
 }

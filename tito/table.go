@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"github.com/tito-db/tito-go/internal/layout"
+	"github.com/tito-db/tito-go/tito/internal/catalog"
 	"github.com/tito-db/tito-go/tito/internal/record"
 )
 
@@ -147,26 +148,26 @@ type AnyTable interface {
 	// Name returns the table's name.
 	Name() string
 
-	definition() (tableShape, error)
+	definition() (catalog.Table, error)
 	relations() []relationShape
 }
 
-func (t *Table[T, ID]) definition() (tableShape, error) {
+func (t *Table[T, ID]) definition() (catalog.Table, error) {
 	if t == nil {
-		return tableShape{}, fmt.Errorf("%w: nil table", ErrSchema)
+		return catalog.Table{}, fmt.Errorf("%w: nil table", ErrSchema)
 	}
 	if t.err != nil {
-		return tableShape{}, t.err
+		return catalog.Table{}, t.err
 	}
-	s := tableShape{Name: t.name, IDKind: t.id.kind}
+	d := catalog.Table{Name: t.name, IDKind: t.id.kind}
 	for _, ix := range t.indexes {
-		is := indexShape{Name: ix.name, Unique: ix.opts.Unique, Conditional: ix.opts.When != nil, Version: ix.opts.Version}
-		for _, c := range ix.fields {
-			is.Fields = append(is.Fields, c.shape)
+		c := catalog.Index{Name: ix.name, Unique: ix.opts.Unique, Conditional: ix.opts.When != nil, Version: ix.opts.Version}
+		for _, f := range ix.fields {
+			c.Fields = append(c.Fields, f.shape)
 		}
-		s.Indexes = append(s.Indexes, is)
+		d.Indexes = append(d.Indexes, c)
 	}
-	return s, nil
+	return d, nil
 }
 
 func (t *Table[T, ID]) relations() []relationShape {
@@ -175,34 +176,6 @@ func (t *Table[T, ID]) relations() []relationShape {
 		all = append(all, *r.relation())
 	}
 	return all
-}
-
-// binding is a table in one database: where its keys lie, and how the program's
-// indexes stand to the store's.
-type binding struct {
-	*record.Layout
-	table      AnyTable
-	positions  []int           // of the layout's indexes in the schema
-	byPosition []*record.Index // the layout's indexes, in the order of the schema
-}
-
-// bind returns what db knows of the table.
-func (t *Table[T, ID]) bind(db *DB) (*binding, error) {
-	b := db.tables[t]
-	if b == nil {
-		return nil, fmt.Errorf("%w: %q", ErrNotRegistered, t.name)
-	}
-	return b, nil
-}
-
-// bound returns ix as b has it, or nil if it is not the table's.
-func (t *Table[T, ID]) bound(b *binding, ix *index[T]) *record.Index {
-	for i, own := range t.indexes {
-		if own == ix {
-			return b.byPosition[i]
-		}
-	}
-	return nil
 }
 
 // rowError says which row err is about.
@@ -261,7 +234,7 @@ func (t *Table[T, ID]) readable(s *record.Stamp) error {
 		return fmt.Errorf("%w: %d, this program has %d", ErrNewerSchema, s.Schema, t.schema.Version)
 	}
 	if t.codec(s.Codec) == nil {
-		return fmt.Errorf("%w: no codec with id %d", ErrDecode, s.Codec)
+		return fmt.Errorf("%w with id %d", ErrUnknownCodec, s.Codec)
 	}
 	return nil
 }

@@ -1,7 +1,6 @@
 package tito
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 
@@ -33,37 +32,37 @@ func (t *Table[T, ID]) Create(ctx context.Context, tx *Tx, rec *T, o *WriteOptio
 	if err := o.noExpect(); err != nil {
 		return nil, err
 	}
-	return t.writeOne(ctx, tx, rec, opCreate, o)
+	return t.writeOne(ctx, tx, rec, record.Absent, o)
 }
 
 // Put adds a record, or replaces the one with its id. It costs as Create does.
 func (t *Table[T, ID]) Put(ctx context.Context, tx *Tx, rec *T, o *WriteOptions) (*T, error) {
-	return t.writeOne(ctx, tx, rec, opPut, o)
+	return t.writeOne(ctx, tx, rec, record.Anything, o)
 }
 
 // Update replaces the record with the same id, and fails with ErrNotFound if
 // there is none. It costs as Create does; a change that no index sees writes
 // one key.
 func (t *Table[T, ID]) Update(ctx context.Context, tx *Tx, rec *T, o *WriteOptions) (*T, error) {
-	return t.writeOne(ctx, tx, rec, opUpdate, o)
+	return t.writeOne(ctx, tx, rec, record.Present, o)
 }
 
 // CreateMany is Create for several records, at the cost of one: one batch get
 // and the commit. Rules are judged over the state after the whole call. An
-// error leaves all of them unwritten. An id that stands twice is ErrRepeated.
+// error leaves all records unwritten. An id that stands twice is ErrRepeated.
 func (t *Table[T, ID]) CreateMany(ctx context.Context, tx *Tx, recs []*T, o *WriteOptions) ([]*T, error) {
-	return t.writeMany(ctx, tx, recs, opCreate, o)
+	return t.writeMany(ctx, tx, recs, record.Absent, o)
 }
 
-// PutMany is Put for several records; see CreateMany.
+// PutMany is Put for several records, under the rules of CreateMany.
 func (t *Table[T, ID]) PutMany(ctx context.Context, tx *Tx, recs []*T, o *WriteOptions) ([]*T, error) {
-	return t.writeMany(ctx, tx, recs, opPut, o)
+	return t.writeMany(ctx, tx, recs, record.Anything, o)
 }
 
-// UpdateMany is Update for several records; see CreateMany. Rows can swap the
-// values of a unique index in one call.
+// UpdateMany is Update for several records, under the rules of CreateMany: rows can
+// swap the values of a unique index in one call.
 func (t *Table[T, ID]) UpdateMany(ctx context.Context, tx *Tx, recs []*T, o *WriteOptions) ([]*T, error) {
-	return t.writeMany(ctx, tx, recs, opUpdate, o)
+	return t.writeMany(ctx, tx, recs, record.Present, o)
 }
 
 // Patch reads the record with the id, lets change modify it, and stores and
@@ -73,125 +72,75 @@ func (t *Table[T, ID]) UpdateMany(ctx context.Context, tx *Tx, recs []*T, o *Wri
 // index has changed. change may write other rows in the transaction; if it
 // writes this one, Patch fails with ErrStale.
 func (t *Table[T, ID]) Patch(ctx context.Context, tx *Tx, id ID, change func(rec *T) error, o *WriteOptions) (*T, error) {
-	b, err := t.bind(tx.db)
+	w, err := t.begin(tx, o)
 	if err != nil {
 		return nil, err
 	}
-	key, value, err := t.rowValue(ctx, tx, b, id)
+	defer w.end()
+	m := w.row(id, record.Present)
+	if err := w.batch.Load(ctx); err != nil {
+		return nil, w.failed(err)
+	}
+	rec, err := t.decode(m.PK(), m.Old)
 	if err != nil {
 		return nil, err
 	}
-	old, err := t.oldHeader(value, o)
-	if err != nil {
-		return nil, t.rowError(id, err)
-	}
-	rec, err := t.decode(key[len(b.Rows):], value)
-	if err != nil {
-		return nil, err
-	}
-	writes, size := tx.w.writes, tx.kv.Size()
 	if err := change(rec); err != nil {
 		return nil, err
-	}
-	// Other Tx, joined to the same transaction, do not count in tx.w.writes, but
-	// a first write of the row makes the transaction larger. If this was not the
-	// first one, the revision tells, and looking again costs nothing.
-	written := old.Meta.Revision > uint64(tx.kv.ReadVersion())
-	if written || tx.w.writes != writes || tx.kv.Size() != size {
-		if now, err := tx.kv.BatchGet(ctx, [][]byte{key}); err != nil {
-			return nil, err
-		} else if !bytes.Equal(now[0], value) {
-			return nil, t.rowError(id, ErrStale)
-		}
 	}
 	if *t.id.field(rec) != id {
 		return nil, t.rowError(id, ErrIDChanged)
 	}
-	w := t.newWriter(tx, b, opUpdate, o)
-	if err := w.add(rec); err != nil {
+	if rec, err = w.copy(rec, record.Present); err != nil {
 		return nil, err
 	}
-	w.items[0].value, w.loaded = value, true
-	if err := w.run(ctx); err != nil {
+	if err := w.fill(rec); err != nil {
 		return nil, err
 	}
-	return w.items[0].rec, nil
+	if err := w.apply(ctx); err != nil {
+		return nil, err
+	}
+	return rec, nil
 }
 
 // Delete removes the row with the id and its index entries. It fails with
 // ErrNotFound if there is none. It costs one get and the commit.
 func (t *Table[T, ID]) Delete(ctx context.Context, tx *Tx, id ID, o *WriteOptions) error {
-	b, err := t.bind(tx.db)
+	w, err := t.begin(tx, o)
 	if err != nil {
 		return err
 	}
-	key, value, err := t.rowValue(ctx, tx, b, id)
-	if err != nil {
-		return err
+	defer w.end()
+	w.remove(id, record.Present)
+	if err := w.batch.Load(ctx); err != nil {
+		return w.failed(err)
 	}
-	h, err := t.oldHeader(value, o)
-	if err != nil {
-		return t.rowError(id, err)
-	}
-	if p := t.newPublisher(tx, o); p != nil {
-		if err := p.add(key[len(b.Rows):], value, nil, nil); err != nil {
-			return err
-		}
-		if err := p.publish(ctx); err != nil {
-			return err
-		}
-	}
-	return t.deleteRow(tx, b, key, &h)
+	return w.apply(ctx)
 }
 
-// DeleteMany removes the rows with the ids, and returns how many there were.
+// DeleteMany removes the rows with the ids, and returns how many it removed: an id
+// without a row, and one that stands twice, is no error.
 // It costs one batch get and the commit.
 func (t *Table[T, ID]) DeleteMany(ctx context.Context, tx *Tx, ids []ID, o *WriteOptions) (int, error) {
-	b, err := t.bind(tx.db)
+	w, err := t.begin(tx, o)
 	if err != nil {
 		return 0, err
 	}
+	defer w.end()
 	if err := o.noExpect(); err != nil {
 		return 0, err
 	}
-	f := fetch{at: map[string]int{}} // an id may stand twice
 	for _, id := range ids {
-		f.add(t.rowKey(b, id))
+		w.remove(id, record.Anything)
 	}
-	values, err := tx.kv.BatchGet(ctx, f.keys)
-	if err != nil {
+	if err := w.apply(ctx); err != nil {
 		return 0, err
 	}
-	headers := make([]record.Header, len(values))
-	p := t.newPublisher(tx, o)
-	for i, v := range values {
-		if v == nil {
-			continue
-		}
-		pk := f.keys[i][len(b.Rows):]
-		if headers[i], err = t.oldHeader(v, o); err != nil {
-			return 0, t.keyError(pk, err)
-		}
-		if p != nil {
-			if err := p.add(pk, v, nil, nil); err != nil {
-				return 0, err
-			}
-		}
-	}
-	if p != nil {
-		if err := p.publish(ctx); err != nil {
-			return 0, err
-		}
-	}
 	n := 0
-	for i, v := range values {
-		if v == nil {
-			continue
+	for i := range w.batch.Mutations {
+		if w.batch.Mutations[i].Old != nil {
+			n++
 		}
-		if err := t.deleteRow(tx, b, f.keys[i], &headers[i]); err != nil {
-			return n, err
-		}
-		n++
 	}
 	return n, nil
 }
@@ -202,7 +151,7 @@ func (t *Table[T, ID]) DeleteMany(ctx context.Context, tx *Tx, ids []ID, o *Writ
 // that were read, not written, and that the transaction's writes depend on. It
 // costs nothing beyond the commit.
 func (t *Table[T, ID]) Lock(ctx context.Context, tx *Tx, ids ...ID) error {
-	b, err := t.bind(tx.db)
+	b, err := t.bind(tx)
 	if err != nil {
 		return err
 	}
@@ -213,7 +162,7 @@ func (t *Table[T, ID]) Lock(ctx context.Context, tx *Tx, ids ...ID) error {
 	return tx.kv.Lock(ctx, keys...)
 }
 
-// noExpect is for writes that cannot expect a revision.
+// noExpect refuses Expect, for writes that cannot expect a revision.
 func (o *WriteOptions) noExpect() error {
 	if o != nil && o.Expect != 0 {
 		return fmt.Errorf("%w: Expect is for writes of one row that is there", ErrOptions)
@@ -221,29 +170,44 @@ func (o *WriteOptions) noExpect() error {
 	return nil
 }
 
-// oldHeader reads the header of a row that is about to be replaced or deleted,
-// and checks that it may be.
-func (t *Table[T, ID]) oldHeader(value []byte, o *WriteOptions) (record.Header, error) {
-	h, _, err := record.ParseRow(value)
-	switch {
-	case err != nil:
-		return h, err
-	case h.Schema > uint64(t.schema.Version):
-		err = t.readable(&h.Stamp)
-		return h, err
-	case o != nil && o.Expect != 0 && o.Expect != h.Meta.Revision:
-		return h, ErrStale
+// writeOne stores rec.
+func (t *Table[T, ID]) writeOne(ctx context.Context, tx *Tx, rec *T, demand record.Demand, o *WriteOptions) (*T, error) {
+	w, err := t.begin(tx, o)
+	if err != nil {
+		return nil, err
 	}
-	return h, nil
+	defer w.end()
+	stored, err := w.store(rec, demand)
+	if err != nil {
+		return nil, err
+	}
+	if err := w.apply(ctx); err != nil {
+		return nil, err
+	}
+	return stored, nil
 }
 
-func (t *Table[T, ID]) deleteRow(tx *Tx, b *binding, key []byte, h *record.Header) error {
-	tx.w.writes++
-	list := h.Entries
-	for e, ok := list.Next(); ok; e, ok = list.Next() {
-		if err := tx.kv.Delete(tx.w.entryKey(b, &e, key[len(b.Rows):])); err != nil {
-			return err
+// writeMany stores all recs or, after an error, none.
+func (t *Table[T, ID]) writeMany(ctx context.Context, tx *Tx, recs []*T, demand record.Demand, o *WriteOptions) ([]*T, error) {
+	if err := o.noExpect(); err != nil {
+		return nil, err
+	}
+	w, err := t.begin(tx, o)
+	if err != nil {
+		return nil, err
+	}
+	defer w.end()
+	if len(recs) == 0 {
+		return nil, nil
+	}
+	stored := make([]*T, len(recs))
+	for i, rec := range recs {
+		if stored[i], err = w.store(rec, demand); err != nil {
+			return nil, err
 		}
 	}
-	return tx.kv.Delete(key)
+	if err := w.apply(ctx); err != nil {
+		return nil, err
+	}
+	return stored, nil
 }
