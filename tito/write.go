@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"github.com/tito-db/tito-go/tito/internal/record"
+	"github.com/tito-db/tito-go/tito/internal/scan"
 )
 
 // WriteOptions of one write. The zero value means the defaults; nil works too.
@@ -154,21 +155,21 @@ func (t *Table[T, ID]) DeleteMany(ctx context.Context, tx *Tx, ids []ID, o *Writ
 	if err := o.noExpect(); err != nil {
 		return 0, err
 	}
-	f := fetch{at: map[string]int{}} // an id may stand twice
+	var rows scan.Batch // an id may stand twice
 	for _, id := range ids {
-		f.add(t.rowKey(b, id))
+		rows.Add(t.rowKey(b, id))
 	}
-	values, err := tx.kv.BatchGet(ctx, f.keys)
-	if err != nil {
+	if err := rows.Read(ctx, tx.kv); err != nil {
 		return 0, err
 	}
-	headers := make([]record.Header, len(values))
+	headers := make([]record.Header, rows.Len())
 	p := t.newPublisher(tx, o)
-	for i, v := range values {
+	for i := range headers {
+		v := rows.Value(i)
 		if v == nil {
 			continue
 		}
-		pk := f.keys[i][len(b.Rows):]
+		pk := rows.Key(i)[len(b.Rows):]
 		if headers[i], err = t.oldHeader(v, o); err != nil {
 			return 0, t.keyError(pk, err)
 		}
@@ -184,11 +185,11 @@ func (t *Table[T, ID]) DeleteMany(ctx context.Context, tx *Tx, ids []ID, o *Writ
 		}
 	}
 	n := 0
-	for i, v := range values {
-		if v == nil {
+	for i := range headers {
+		if rows.Value(i) == nil {
 			continue
 		}
-		if err := t.deleteRow(tx, b, f.keys[i], &headers[i]); err != nil {
+		if err := t.deleteRow(tx, b, rows.Key(i), &headers[i]); err != nil {
 			return n, err
 		}
 		n++

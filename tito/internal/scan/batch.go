@@ -29,12 +29,8 @@ func (b *Batch) Add(key []byte) int {
 	return i
 }
 
-// Read reads the rows that were asked for. It does nothing if there are none.
-func (b *Batch) Read(ctx context.Context, txn *kv.Txn) error {
-	if len(b.keys) == 0 {
-		return nil
-	}
-	var err error
+// Read reads the rows that were asked for. If there are none it calls no driver.
+func (b *Batch) Read(ctx context.Context, txn *kv.Txn) (err error) {
 	b.values, err = txn.BatchGet(ctx, b.keys)
 	return err
 }
