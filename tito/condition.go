@@ -38,9 +38,9 @@ type Entries[T any] struct{ c condition[T] }
 
 func (e Entries[T]) condition() condition[T] { return e.c }
 
-// Column is a position in an index: its leading fields are fixed to values, and
-// the methods are conditions on the next one, of type V. As a Condition itself
-// it is every entry with the leading values.
+// Column is a field of an index, of type V, with the fields before it fixed to
+// values. Its methods are conditions on the field. As a Condition itself a Column is
+// every entry that has the values of the fields before it.
 type Column[T, V any] struct {
 	index  *index[T]
 	field  Field[T, V]
@@ -79,8 +79,8 @@ func (b Column[T, V]) entries(fields int, keys scan.Spans) Entries[T] {
 // Eq is the entries whose field equals v.
 func (b Column[T, V]) Eq(v V) Entries[T] { return b.prefixed(1, b.component(v)) }
 
-// In is the entries whose field equals one of values. They come in the order
-// of the index, whatever that of values; without values there are none.
+// In is the entries whose field equals one of values. The entries come in the order of
+// the index, whatever the order of values. In without values matches nothing.
 func (b Column[T, V]) In(values ...V) Entries[T] {
 	prefixes := make([][]byte, len(values))
 	keys := make([]byte, 0, len(values)*(len(b.prefix)+16)) // of all values, one after the other
@@ -101,8 +101,8 @@ func (b Column[T, V]) Null() Entries[T] {
 	return e
 }
 
-// Ge is the entries whose field is at or above v, by the values' order also
-// where the field is descending.
+// Ge is the entries whose field is at or above v. Bounds compare values, not keys, so
+// a descending field has the same ones.
 func (b Column[T, V]) Ge(v V) Interval[T, V] { return b.values().Ge(v) }
 
 // Gt is the entries whose field is above v.
@@ -124,8 +124,8 @@ type Interval[T, V any] struct {
 
 func (r Interval[T, V]) condition() condition[T] { return r.b.entries(0, scan.OneSpan(r.s)).c }
 
-// values is the range of all values that compare: without nulls and NaN, which
-// sort before them.
+// values is the range of all values that compare. It leaves out nulls and NaN, which
+// sort before all others.
 func (b Column[T, V]) values() Interval[T, V] {
 	lowest := keyenc.AppendNull(nil)
 	if b.field.shape.Kind == kindFloat {
@@ -177,15 +177,15 @@ func (r Interval[T, V]) Le(v V) Interval[T, V] { return r.narrow(v, false, true)
 // Lt narrows r to values below v.
 func (r Interval[T, V]) Lt(v V) Interval[T, V] { return r.narrow(v, false, false) }
 
-// narrow cuts the range at v. In a descending field the values above v are the
-// keys before it.
+// narrow cuts the range at v. In a descending field the values above v have the keys
+// before that of v.
 func (r Interval[T, V]) narrow(v V, above, inclusive bool) Interval[T, V] {
 	c := r.b.component(v)
 	if r.b.isNaN(v) {
-		r.s = scan.Span{Start: c, End: c} // nothing is above or below it
+		r.s = scan.Span{Start: c, End: c} // no value is above or below NaN
 		return r
 	}
-	if above != r.b.field.shape.Desc { // keys after v's
+	if above != r.b.field.shape.Desc { // the range keeps the keys after that of v
 		if !inclusive {
 			c = keyenc.PrefixEnd(c)
 		}

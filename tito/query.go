@@ -34,7 +34,7 @@ func (t *Table[T, ID]) Where(c Condition[T]) Query[T, ID] {
 		q.cond = c.condition()
 		q.err = q.cond.err
 	}
-	if q.cond.index == nil { // which would make it a Scan
+	if q.cond.index == nil { // a query without an index is a Scan, which nobody asked for
 		q.err = fmt.Errorf("%w: table %q: the condition was not made from an index", ErrQuery, t.name)
 	}
 	return q

@@ -10,8 +10,8 @@ import (
 
 // Relation is a relation of records of type T to another table, made by One or
 // Many: what Schema.Relations lists and what reads hydrate on request. A read
-// that is given a relation which is not listed fails with ErrQuery: targets of
-// it would be stored with the records.
+// that is given a relation which is not listed fails with ErrQuery, since a write
+// would store the targets of such a relation with the record.
 type Relation[T any] interface {
 	relation() *relationShape
 	clear(rec *T)

@@ -2,9 +2,9 @@ package scan
 
 import "context"
 
-// Keys is the primary keys of the rows that a Plan finds, in its order. Rows are read
-// only if the Plan Repeats: in other cases an entry counts though its row may not have
-// it. The zero value is to be given to Start.
+// Keys is the primary keys of the rows that a Plan finds, in its order. It reads the
+// rows only if the Plan Repeats: otherwise it takes an entry for a row, also one that
+// is stale. A caller calls Start on the zero value, and Close at the end.
 type Keys struct {
 	rows  Rows
 	found []Entry // of rows, what has not been given yet

@@ -34,8 +34,8 @@ type Source struct {
 	Stale  *atomic.Uint64 // counts the stale entries that were skipped
 }
 
-// Rows is the rows that a Plan finds, in its order, in chunks. The zero value is to be
-// given to Start.
+// Rows is the rows that a Plan finds, in its order, in chunks. A caller calls Start
+// on the zero value, and Close at the end.
 type Rows struct {
 	src    Source
 	plan   *Plan

@@ -77,7 +77,7 @@ func (s *Stream) Next(ctx context.Context) (Entry, bool, error) {
 // are valid until the Stream is called again.
 func (s *Stream) Seek(ctx context.Context, key []byte) (Entry, bool, error) {
 	ok := s.cursor != nil
-	if ok && !(s.stands && s.reaches(key)) {
+	if ok && (!s.stands || !s.reaches(key)) {
 		s.stands = false
 		ok = s.pass(key) && s.move(ctx, key)
 	}
