@@ -14,8 +14,8 @@ type Field[T, V any] struct {
 	shape  catalog.Field
 	encode func(dst []byte, v V) []byte // one value as an ascending component
 
-	// prefix appends what the components of all values that begin with v have in
-	// common, ascending. It is nil for kinds of which no value begins another.
+	// prefix appends what the ascending components of all values that begin with v have
+	// in common. It is nil for kinds whose values do not begin one another.
 	prefix func(dst []byte, v V) []byte
 
 	// Exactly one of the two is set: to append the component of a
@@ -200,8 +200,8 @@ func Strings[T any, S ~string](get func(*T) []S) Field[T, S] {
 // elements are the values.
 func Self[V any](v *V) V { return *v }
 
-// appendValue appends v's component in the field's direction. Conditions call
-// it before anybody has checked the field.
+// appendValue appends v's component in the field's direction. A field that Open would
+// refuse has no encoding, and appends nothing.
 func (f *Field[T, V]) appendValue(dst []byte, v V) []byte {
 	if f.encode == nil {
 		return dst

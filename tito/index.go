@@ -127,9 +127,10 @@ func (ix *index[T]) check() error {
 	return nil
 }
 
-// multi reports whether a record can have several entries.
-func (ix *index[T]) multi() bool {
-	return slices.ContainsFunc(ix.fields, func(c untypedField[T]) bool { return c.shape.Multi })
+// multi tells whether a record can have several entries that agree in the leading
+// fixed fields.
+func (ix *index[T]) multi(fixed int) bool {
+	return slices.ContainsFunc(ix.fields[fixed:], func(c untypedField[T]) bool { return c.shape.Multi })
 }
 
 // values appends the encoded values of each of rec's entries to b: ascending,
@@ -142,7 +143,7 @@ func (ix *index[T]) values(b *valueList, rec *T) error {
 	if err := ix.product(b, rec, 0); err != nil {
 		return err
 	}
-	if ix.multi() {
+	if ix.multi(0) {
 		b.sortFrom(first)
 	}
 	return nil

@@ -1,7 +1,6 @@
 package tito
 
 import (
-	"bytes"
 	"context"
 	"crypto/hmac"
 	"crypto/sha256"
@@ -9,8 +8,9 @@ import (
 	"encoding/base64"
 	"encoding/binary"
 	"fmt"
-	"hash/fnv"
 	"slices"
+
+	"github.com/tito-db/tito-go/tito/internal/scan"
 )
 
 // Page is a part of a query's result.
@@ -37,37 +37,22 @@ func (q Query[T, ID]) Page(ctx context.Context, r Reader) (*Page[T], error) {
 	}
 	q.limit = size + 1 // to know whether there are more
 	page := &Page[T]{}
-	err := q.run(ctx, r, func(s *search[T, ID]) error {
-		var found []hit[T]
-		if err := s.each(ctx, func(chunk []hit[T]) (bool, error) {
-			found = append(found, chunk...)
-			return true, nil
-		}); err != nil {
+	err := q.run(ctx, r, func(tx *Tx, p *scan.Plan) error {
+		recs, first, last, err := q.find(ctx, tx, p, size)
+		if err != nil {
 			return err
 		}
-		more := len(found) > size
+		more := len(recs) > size
 		if more {
-			found = found[:size]
+			recs = recs[:size]
 		}
-		back := s.reverse != q.reverse // a page before a cursor is walked from its end
-		if back {
-			slices.Reverse(found)
+		if p.Backward() { // the walk began at the page's end
+			slices.Reverse(recs)
+			first, last = last, first
 		}
-		page.Items = records(found)
-		// Where the walk came from there is a page, where it goes if there is more.
-		if n := len(found); n > 0 {
-			if more || back {
-				page.Next = q.cursor(s, place{key: found[n-1].key})
-			}
-			if more && back || !back && q.from != "" {
-				page.Prev = q.cursor(s, place{key: found[0].key, back: true})
-			}
-		} else if back {
-			page.Next = q.cursor(s, s.from.turned())
-		} else if q.from != "" {
-			page.Prev = q.cursor(s, s.from.turned())
-		}
-		return hydrate(ctx, s.tx, page.Items, q.with)
+		page.Items = recs
+		tx.db.turnPages(p, first, last, more, &page.Next, &page.Prev)
+		return hydrate(ctx, tx, recs, q.with)
 	})
 	if err != nil {
 		return nil, err
@@ -75,44 +60,34 @@ func (q Query[T, ID]) Page(ctx context.Context, r Reader) (*Page[T], error) {
 	return page, nil
 }
 
-// place is where a page begins: at one side of a position in the index.
-type place struct {
-	key       []byte // of an entry or row that is or was there, without the prefix
-	back      bool   // the page is before the position, not after it
-	inclusive bool   // what is at the position belongs to the page
-}
-
-// turned is the other side of the same position.
-func (p place) turned() place { return place{p.key, !p.back, !p.inclusive} }
-
-// cut returns what of the spans lies at p's side. The walk that leads away
-// from the position goes in the direction of reverse.
-func (p place) cut(spans []span, reverse bool) []span {
-	border := p.key
-	if reverse == p.inclusive {
-		border = append(slices.Clip(border), 0) // the least key above
+// turnPages sets the cursors around a page, which begins and ends at entries with the
+// keys first and last, nil if it is empty. Where the walk came from there is a page;
+// where it leads there is one if it met more than the page.
+func (db *DB) turnPages(p *scan.Plan, first, last []byte, more bool, next, prev *string) {
+	back := p.Backward()
+	switch {
+	case first == nil && p.From == nil:
+		return
+	case first == nil && back:
+		*next = db.formatCursor(p.From.Flipped(), p)
+		return
+	case first == nil:
+		*prev = db.formatCursor(p.From.Flipped(), p)
+		return
 	}
-	var rest []span
-	for _, s := range spans {
-		if reverse {
-			if s.end == nil || bytes.Compare(border, s.end) < 0 {
-				s.end = border
-			}
-		} else if bytes.Compare(border, s.start) > 0 {
-			s.start = border
-		}
-		if !s.empty() {
-			rest = append(rest, s)
-		}
+	if more || back {
+		*next = db.formatCursor(scan.Position{Key: last}, p)
 	}
-	return rest
+	if more && back || !back && p.From != nil {
+		*prev = db.formatCursor(scan.Position{Key: first, Back: true}, p)
+	}
 }
 
 // A cursor is, in URL-safe base64 without padding:
 //
 //	format      1 byte: 1, or 2 if signed
-//	side        1 byte: 1 if back, plus 2 if inclusive; see place
-//	query       8 bytes: fingerprint of index, range and order
+//	side        1 byte: 1 if back, plus 2 if inclusive; see scan.Position
+//	query       8 bytes: scan.Plan.Fingerprint
 //	position    the key of an entry or row, without the prefix
 //	signature   16 bytes, if signed: HMAC-SHA256 of all before, cut
 const (
@@ -125,77 +100,54 @@ const (
 	cursorInclusive = 2
 )
 
-func (q *Query[T, ID]) cursor(s *search[T, ID], p place) string {
-	b := make([]byte, 2, cursorHead+len(p.key)+cursorMAC)
+// formatCursor returns the cursor of a position in the order of p.
+func (db *DB) formatCursor(at scan.Position, p *scan.Plan) string {
+	b := make([]byte, 2, cursorHead+len(at.Key)+cursorMAC)
 	b[0] = cursorPlain
-	if p.back {
+	if at.Back {
 		b[1] |= cursorBack
 	}
-	if p.inclusive {
+	if at.Inclusive {
 		b[1] |= cursorInclusive
 	}
-	b = binary.BigEndian.AppendUint64(b, q.fingerprint(s))
-	b = append(b, p.key...)
-	if key := s.tx.db.opts.CursorKey; len(key) > 0 {
+	b = binary.BigEndian.AppendUint64(b, p.Fingerprint())
+	b = append(b, at.Key...)
+	if key := db.opts.CursorKey; len(key) > 0 {
 		b[0] = cursorSigned
 		b = append(b, sign(key, b)...)
 	}
 	return base64.RawURLEncoding.EncodeToString(b)
 }
 
-// open reads q's cursor.
-func (q *Query[T, ID]) open(s *search[T, ID]) (place, error) {
-	longest := cursorHead + s.tx.kv.Info().Limits.MaxKeySize + cursorMAC
-	if len(q.from) > base64.RawURLEncoding.EncodedLen(longest) {
-		return place{}, ErrBadCursor
+// parseCursor reads a cursor that a query with the plan p gave out.
+func (db *DB) parseCursor(cursor string, p *scan.Plan) (scan.Position, error) {
+	longest := cursorHead + db.store.Info().Limits.MaxKeySize + cursorMAC
+	if len(cursor) > base64.RawURLEncoding.EncodedLen(longest) {
+		return scan.Position{}, ErrBadCursor
 	}
-	b, err := base64.RawURLEncoding.Strict().DecodeString(q.from)
+	b, err := base64.RawURLEncoding.Strict().DecodeString(cursor)
 	if err != nil || len(b) < cursorHead {
-		return place{}, ErrBadCursor
+		return scan.Position{}, ErrBadCursor
 	}
 	format := byte(cursorPlain)
-	if key := s.tx.db.opts.CursorKey; len(key) > 0 {
+	if key := db.opts.CursorKey; len(key) > 0 {
 		format = cursorSigned
 		n := len(b) - cursorMAC
 		if n < cursorHead || subtle.ConstantTimeCompare(b[n:], sign(key, b[:n])) == 0 {
-			return place{}, fmt.Errorf("%w: signature", ErrBadCursor)
+			return scan.Position{}, fmt.Errorf("%w: signature", ErrBadCursor)
 		}
 		b = b[:n]
 	}
-	position := b[cursorHead:]
+	at := scan.Position{Key: b[cursorHead:], Back: b[1]&cursorBack != 0, Inclusive: b[1]&cursorInclusive != 0}
 	switch {
 	case b[0] != format || b[1] > cursorBack|cursorInclusive:
-		return place{}, ErrBadCursor
-	case binary.BigEndian.Uint64(b[2:]) != q.fingerprint(s):
-		return place{}, fmt.Errorf("%w: it belongs to another query", ErrBadCursor)
-	case !q.cond.contains(position):
-		return place{}, fmt.Errorf("%w: it is outside the query's range", ErrBadCursor)
+		return scan.Position{}, ErrBadCursor
+	case binary.BigEndian.Uint64(b[2:]) != p.Fingerprint():
+		return scan.Position{}, fmt.Errorf("%w: it belongs to another query", ErrBadCursor)
+	case !p.Spans.Contains(at.Key):
+		return scan.Position{}, fmt.Errorf("%w: it is outside the query's range", ErrBadCursor)
 	}
-	return place{position, b[1]&cursorBack != 0, b[1]&cursorInclusive != 0}, nil
-}
-
-// fingerprint tells queries apart whose cursors must not be mixed up. Limit
-// and relations may change from page to page.
-func (q *Query[T, ID]) fingerprint(s *search[T, ID]) uint64 {
-	h := fnv.New64a()
-	put := func(b []byte) {
-		var n [4]byte
-		binary.BigEndian.PutUint32(n[:], uint32(len(b)))
-		h.Write(n[:])
-		h.Write(b)
-	}
-	put(s.prefix)
-	if q.cond.index != nil {
-		put(binary.BigEndian.AppendUint32(nil, q.cond.index.opts.Version))
-	}
-	for _, sp := range q.cond.spans {
-		put(sp.start)
-		put(sp.end)
-	}
-	if q.reverse {
-		put([]byte{1})
-	}
-	return h.Sum64()
+	return at, nil
 }
 
 func sign(key, b []byte) []byte {

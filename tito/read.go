@@ -13,7 +13,19 @@ func (t *Table[T, ID]) rowKey(b *binding, id ID) []byte {
 	return t.id.encode(append(make([]byte, 0, len(b.Rows)+32), b.Rows...), id)
 }
 
-// rowValue reads id's row.
+// rowKeys returns the keys of the rows of ids, in memory that they share.
+func (t *Table[T, ID]) rowKeys(b *binding, ids []ID) [][]byte {
+	keys := make([][]byte, len(ids))
+	all := make([]byte, 0, len(ids)*(len(b.Rows)+16))
+	for i, id := range ids {
+		start := len(all)
+		all = t.id.encode(append(all, b.Rows...), id)
+		keys[i] = all[start:len(all):len(all)] // stays where it is when all grows
+	}
+	return keys
+}
+
+// rowValue reads id's row, or fails with a RowError of ErrNotFound.
 func (t *Table[T, ID]) rowValue(ctx context.Context, tx *Tx, b *binding, id ID) (key, value []byte, err error) {
 	key = t.rowKey(b, id)
 	value, err = tx.kv.Get(ctx, key)
@@ -23,17 +35,24 @@ func (t *Table[T, ID]) rowValue(ctx context.Context, tx *Tx, b *binding, id ID) 
 	return key, value, err
 }
 
+// toRead returns what the transaction's database knows of the table, and checks the
+// relations that a read is to hydrate.
+func (t *Table[T, ID]) toRead(tx *Tx, with []Relation[T]) (*binding, error) {
+	b, err := t.bind(tx)
+	if err != nil {
+		return nil, err
+	}
+	return b, t.checkWith(tx.db, with)
+}
+
 // Get returns the record with the id, with the relations hydrated, or an error
 // that wraps ErrNotFound. It costs one driver call, and one for each level of
 // relations.
 func (t *Table[T, ID]) Get(ctx context.Context, r Reader, id ID, with ...Relation[T]) (*T, error) {
 	var rec *T
 	err := r.read(ctx, func(tx *Tx) error {
-		b, err := t.bind(tx)
+		b, err := t.toRead(tx, with)
 		if err != nil {
-			return err
-		}
-		if err := t.checkWith(tx.db, with); err != nil {
 			return err
 		}
 		key, value, err := t.rowValue(ctx, tx, b, id)
@@ -59,17 +78,11 @@ func (t *Table[T, ID]) Get(ctx context.Context, r Reader, id ID, with ...Relatio
 func (t *Table[T, ID]) GetMany(ctx context.Context, r Reader, ids []ID, with ...Relation[T]) ([]*T, error) {
 	recs := make([]*T, len(ids))
 	err := r.read(ctx, func(tx *Tx) error {
-		b, err := t.bind(tx)
+		b, err := t.toRead(tx, with)
 		if err != nil {
 			return err
 		}
-		if err := t.checkWith(tx.db, with); err != nil {
-			return err
-		}
-		keys := make([][]byte, len(ids))
-		for i, id := range ids {
-			keys[i] = t.rowKey(b, id)
-		}
+		keys := t.rowKeys(b, ids)
 		values, err := tx.kv.BatchGet(ctx, keys)
 		if err != nil {
 			return err
@@ -109,7 +122,7 @@ func (t *Table[T, ID]) Exists(ctx context.Context, r Reader, id ID) (bool, error
 // Meta returns the revision and times of the row with the id, or an error that
 // wraps ErrNotFound.
 func (t *Table[T, ID]) Meta(ctx context.Context, r Reader, id ID) (Meta, error) {
-	var h record.Header
+	var m Meta
 	err := r.read(ctx, func(tx *Tx) error {
 		b, err := t.bind(tx)
 		if err != nil {
@@ -119,12 +132,14 @@ func (t *Table[T, ID]) Meta(ctx context.Context, r Reader, id ID) (Meta, error) 
 		if err != nil {
 			return err
 		}
-		if h, _, err = record.ParseRow(value); err != nil {
+		h, _, err := record.ParseRow(value)
+		if err != nil {
 			return t.rowError(id, err)
 		}
+		m = Meta(h.Meta)
 		return nil
 	})
-	return Meta(h.Meta), err
+	return m, err
 }
 
 // Count returns the number of rows. It walks all their keys: for a figure that

@@ -4,17 +4,19 @@ import (
 	"context"
 	"fmt"
 	"slices"
+
+	"github.com/tito-db/tito-go/tito/internal/scan"
 )
 
 // Relation is a relation of records of type T to another table, made by One or
 // Many: what Schema.Relations lists and what reads hydrate on request. A read
-// that is given a relation which is not listed fails with ErrQuery: targets of
-// it would be stored with the records.
+// that is given a relation which is not listed fails with ErrQuery, since a write
+// would store the targets of such a relation with the record.
 type Relation[T any] interface {
 	relation() *relationShape
 	clear(rec *T)
 	check(db *DB) error
-	collect(tx *Tx, f *fetch, recs []*T) (fill, error)
+	loader(tx *Tx, recs []*T) (loader, error)
 }
 
 // Relations lists the relations of a Schema.
@@ -99,28 +101,15 @@ func (r RelationTo[T, U, UID]) relation() *relationShape { return r.shape }
 
 func (r RelationTo[T, U, UID]) clear(rec *T) { r.assign(rec, nil) }
 
-// fetch is one batch of rows, of several tables, each wanted once.
-type fetch struct {
-	keys [][]byte
-	at   map[string]int
+// loader hydrates one relation of some records, which the level above has read.
+type loader interface {
+	// ask adds the rows that the records refer to.
+	ask(b *scan.Batch)
+
+	// give decodes those rows, sets them in the records, and returns the loaders of
+	// the relations that are nested in this one.
+	give(b *scan.Batch) ([]loader, error)
 }
-
-func (f *fetch) add(key []byte) int {
-	i, ok := f.at[string(key)]
-	if !ok {
-		i = len(f.keys)
-		f.keys = append(f.keys, key)
-		f.at[string(key)] = i
-	}
-	return i
-}
-
-// fill gives the fetched values to the records that wanted them, and returns
-// what is to be fetched for the next level.
-type fill func(values [][]byte) ([]task, error)
-
-// task asks for the rows of one relation of some records.
-type task func(f *fetch) (fill, error)
 
 // checkWith fails unless all relations, and those nested in them, are
 // listed by their tables, each once.
@@ -161,98 +150,121 @@ func (r RelationTo[T, U, UID]) check(db *DB) error {
 }
 
 // hydrate loads relations of recs, with one batch get for each level, shared
-// by all relations of the level. A row that several records refer to is
-// decoded once, and they share it.
+// by all relations of the level. A row that several records refer to through one
+// relation is decoded once, and they share it.
 func hydrate[T any](ctx context.Context, tx *Tx, recs []*T, relations []Relation[T]) error {
-	level := tasks(tx, recs, relations)
+	level, err := loaders(tx, recs, relations)
+	if err != nil {
+		return err
+	}
 	for len(level) > 0 {
-		f := fetch{at: map[string]int{}}
-		fills := make([]fill, len(level))
-		for i, t := range level {
-			var err error
-			if fills[i], err = t(&f); err != nil {
-				return err
-			}
+		var rows scan.Batch
+		for _, l := range level {
+			l.ask(&rows)
 		}
-		var values [][]byte
-		if len(f.keys) > 0 {
-			var err error
-			if values, err = tx.kv.BatchGet(ctx, f.keys); err != nil {
-				return err
-			}
+		if err := rows.Read(ctx, tx.kv); err != nil {
+			return err
 		}
-		level = level[:0]
-		for _, fill := range fills {
-			next, err := fill(values)
+		var next []loader
+		for _, l := range level {
+			nested, err := l.give(&rows)
 			if err != nil {
 				return err
 			}
-			level = append(level, next...)
+			next = append(next, nested...)
 		}
+		level = next
 	}
 	return nil
 }
 
-func tasks[T any](tx *Tx, recs []*T, relations []Relation[T]) []task {
-	if len(recs) == 0 {
-		return nil
+// loaders returns the loaders of relations of recs.
+func loaders[T any](tx *Tx, recs []*T, relations []Relation[T]) ([]loader, error) {
+	if len(recs) == 0 || len(relations) == 0 {
+		return nil, nil
 	}
-	all := make([]task, len(relations))
+	all := make([]loader, len(relations))
 	for i, r := range relations {
-		all[i] = func(f *fetch) (fill, error) { return r.collect(tx, f, recs) }
+		var err error
+		if all[i], err = r.loader(tx, recs); err != nil {
+			return nil, err
+		}
 	}
-	return all
+	return all, nil
 }
 
-func (r RelationTo[T, U, UID]) collect(tx *Tx, f *fetch, recs []*T) (fill, error) {
-	target, err := r.target(tx.db)
+// related is a loader of rows of type U for records of type T.
+type related[T, U any, UID comparable] struct {
+	RelationTo[T, U, UID]
+	tx     *Tx
+	table  *Table[U, UID]
+	prefix []byte // of the keys of its rows
+	recs   []*T
+	wanted []int // numbers of rows in the batch, for all records in turn
+	counts []int // how many of wanted each record has
+}
+
+func (r RelationTo[T, U, UID]) loader(tx *Tx, recs []*T) (loader, error) {
+	table, err := r.target(tx.db)
 	if err != nil {
 		return nil, err
 	}
-	b, err := target.bind(tx)
+	b, err := table.bind(tx)
 	if err != nil {
 		return nil, err
 	}
-	var (
-		zero   UID
-		ids    []UID
-		wanted []int                    // positions in the fetch, for all records in turn
-		counts = make([]int, len(recs)) // how many of them each record has
-	)
-	for i, rec := range recs {
-		ids = r.ids(ids[:0], rec)
+	return &related[T, U, UID]{RelationTo: r, tx: tx, table: table, prefix: b.Rows, recs: recs}, nil
+}
+
+func (l *related[T, U, UID]) ask(b *scan.Batch) {
+	var zero UID
+	var ids []UID
+	l.counts = make([]int, len(l.recs))
+	for i, rec := range l.recs {
+		ids = l.ids(ids[:0], rec)
 		for _, id := range ids {
 			if id != zero {
-				wanted = append(wanted, f.add(target.id.encode(b.Rows[:len(b.Rows):len(b.Rows)], id)))
-				counts[i]++
+				l.wanted = append(l.wanted, b.Add(l.table.id.encode(slices.Clip(l.prefix), id)))
+				l.counts[i]++
 			}
 		}
 	}
-	return func(values [][]byte) ([]task, error) {
-		decoded := map[int]*U{}
-		var loaded []*U
-		for i, rec := range recs {
-			found := make([]*U, 0, counts[i])
-			for _, at := range wanted[:counts[i]] {
-				pk := f.keys[at][len(b.Rows):]
-				u := decoded[at]
-				if u == nil && values[at] != nil {
-					var err error
-					if u, err = target.decode(pk, values[at]); err != nil {
-						return nil, fmt.Errorf("relation %q: %w", r.shape.name, err)
-					}
-					decoded[at] = u
-					loaded = append(loaded, u)
+}
+
+func (l *related[T, U, UID]) give(b *scan.Batch) ([]loader, error) {
+	decoded := map[int]*U{} // by their numbers in the batch
+	var loaded []*U
+	wanted := l.wanted
+	for i, rec := range l.recs {
+		found := make([]*U, 0, l.counts[i])
+		for _, n := range wanted[:l.counts[i]] {
+			u := decoded[n]
+			if u == nil {
+				var err error
+				if u, err = l.decode(b.Key(n)[len(l.prefix):], b.Value(n)); err != nil {
+					return nil, fmt.Errorf("relation %q: %w", l.shape.name, err)
 				}
-				if u != nil {
-					found = append(found, u)
-				} else if r.strict {
-					return nil, fmt.Errorf("relation %q: %w", r.shape.name, target.keyError(pk, ErrMissing))
+				if u == nil {
+					continue
 				}
+				decoded[n] = u
+				loaded = append(loaded, u)
 			}
-			wanted = wanted[counts[i]:]
-			r.assign(rec, found)
+			found = append(found, u)
 		}
-		return tasks(tx, loaded, r.children), nil
-	}, nil
+		wanted = wanted[l.counts[i]:]
+		l.assign(rec, found)
+	}
+	return loaders(l.tx, loaded, l.children)
+}
+
+// decode makes a record of a row that was asked for, nil if there is no such row.
+func (l *related[T, U, UID]) decode(pk, value []byte) (*U, error) {
+	switch {
+	case value != nil:
+		return l.table.decode(pk, value)
+	case l.strict:
+		return nil, l.table.keyError(pk, ErrMissing)
+	}
+	return nil, nil
 }
