@@ -25,6 +25,8 @@ type sweep struct {
 var sweeps = []sweep{
 	{"unavailable", kvfault.Rule{Err: kv.ErrUnavailable}, false, false},
 	{"unavailable_shared", kvfault.Rule{Err: kv.ErrUnavailable}, true, false},
+	{"full", kvfault.Rule{Call: kv.CallCommit, Err: kv.ErrFull}, false, false},
+	{"useless", kvfault.Rule{Err: kv.ErrFailed}, false, false},
 	{"failed", kvfault.Rule{Err: errFault}, false, false},
 	{"conflict", kvfault.Rule{Call: kv.CallCommit, Err: kv.ErrConflict}, false, false},
 	{"lost", kvfault.Rule{After: true, Err: errFault}, false, false},
@@ -99,7 +101,7 @@ func TestSweepDrivers(t *testing.T) {
 func sweepOnce(t testing.TB, e *engine, kind, prefix string, faults *kvfault.Faulty, fault *kvfault.Fault, sweep sweep) {
 	crash := sweep.crash
 	s := newScenario(t, e, kind, prefix)
-	s.survives = !crash && (sweep.shared || !errors.Is(sweep.rule.Err, kv.ErrUnavailable))
+	s.survives = !crash && !errors.Is(sweep.rule.Err, kv.ErrFailed)
 	defer func() {
 		if t.Failed() {
 			t.Logf("fault %v", fault)

@@ -66,13 +66,15 @@ func TestRetryUntilDone(t *testing.T) {
 			}
 			return nil
 		}))
-		for _, fatal := range []error{kv.ErrClosed, kv.ErrCorrupt, access.ErrCorrupt, access.ErrNewerFormat, kv.ErrUnavailable} {
+		for _, fatal := range []error{kv.ErrClosed, kv.ErrCorrupt, access.ErrCorrupt, access.ErrNewerFormat, kv.ErrFailed} {
 			calls = 0
 			require.True(t, s.Fatal(fatal))
 			require.ErrorIs(t, s.RetryUntilDone(t.Context(), "trying", func() error { calls++; return fatal }), fatal)
 			require.Equal(t, 1, calls)
 		}
-		require.False(t, s.Fatal(passes))
+		for _, passing := range []error{passes, kv.ErrUnavailable, kv.ErrFull, kv.ErrConflict} {
+			require.False(t, s.Fatal(passing), passing)
+		}
 		ctx, cancel := context.WithTimeoutCause(t.Context(), time.Minute, errors.New("the cause"))
 		defer cancel()
 		err := s.RetryUntilDone(ctx, "trying", func() error { return passes })

@@ -57,10 +57,10 @@ func (s *Store) RetryUntilDone(ctx context.Context, what string, do func() error
 	}
 }
 
-// Fatal reports whether the store will not recover from err while it is open.
+// Fatal reports whether the store will not recover from err while it is open. A store
+// that is busy, full or out of reach may recover.
 func (s *Store) Fatal(err error) bool {
-	return errors.Is(err, kv.ErrClosed) || errors.Is(err, kv.ErrCorrupt) || errors.Is(err, kv.ErrNewerFormat) ||
-		errors.Is(err, kv.ErrUnavailable) && !s.Info().Shared
+	return errors.Is(err, kv.ErrClosed) || errors.Is(err, kv.ErrFailed) || errors.Is(err, kv.ErrCorrupt) || errors.Is(err, kv.ErrNewerFormat)
 }
 
 // TxnRoom returns how many bytes one of the queue's own transactions writes at
