@@ -2,9 +2,11 @@ package tito
 
 import (
 	"bytes"
+	"encoding"
 	"encoding/json"
 	"fmt"
 	"reflect"
+	"unicode/utf8"
 )
 
 // Codec turns records into bytes and back. It is used by many goroutines.
@@ -40,26 +42,102 @@ func (jsonCodec) Append(dst []byte, rec any) ([]byte, error) {
 		return dst, err
 	}
 	b := w[:len(w)-1] // without the Encoder's newline
-	if bytes.Contains(b[len(dst):], replacement) && altered(b[len(dst):], rec) {
+	if suspect(b[len(dst):]) && !validText(reflect.ValueOf(rec)) {
 		return dst, fmt.Errorf("%w: JSON cannot hold text that is not UTF-8", ErrInvalid)
 	}
 	return b, nil
 }
 
-// replacement is what encoding/json writes for bytes that are not UTF-8. A
-// replacement character in the text itself is written as it is.
-var replacement = []byte(`\ufffd`) // immutable
+// suspect tells whether b may have come from text that is not UTF-8. For that
+// encoding/json writes, up to Go 1.26 an escape, from Go 1.27 on the replacement
+// character itself, which text may also hold; what a MarshalJSON returns it copied
+// as it is up to Go 1.26.
+func suspect(b []byte) bool {
+	return bytes.Contains(b, []byte(`\ufffd`)) || bytes.Contains(b, []byte("\ufffd")) || !utf8.Valid(b)
+}
 
-// altered tells whether b, which has replacement in it, does not say what rec
-// does. An escaped backslash before ufffd, or a json.RawMessage, look the same,
-// but come out of decoding and encoding as they went in.
-func altered(b []byte, rec any) bool {
-	again := reflect.New(reflect.TypeOf(rec).Elem()).Interface()
-	if json.Unmarshal(b, again) != nil {
+// validText tells whether all text in v that encoding/json writes is UTF-8. The
+// encoding does not tell: from Go 1.27 on text that was replaced looks as text
+// that holds the replacement character. v has been encoded, so it has no cycles.
+func validText(v reflect.Value) bool {
+	if !v.IsValid() {
 		return true
 	}
-	c, err := json.Marshal(again)
-	return err != nil || !bytes.Equal(b, c)
+	if encodesItself(v) {
+		return validMarshaled(v)
+	}
+	switch v.Kind() {
+	case reflect.String:
+		return utf8.ValidString(v.String())
+	case reflect.Pointer, reflect.Interface:
+		return validText(v.Elem())
+	case reflect.Slice, reflect.Array:
+		if !mayHoldText(v.Type().Elem()) {
+			return true
+		}
+		for i := range v.Len() {
+			if !validText(v.Index(i)) {
+				return false
+			}
+		}
+	case reflect.Map:
+		for it := v.MapRange(); it.Next(); {
+			if !validText(it.Key()) || !validText(it.Value()) {
+				return false
+			}
+		}
+	case reflect.Struct:
+		for i := range v.NumField() {
+			f := v.Type().Field(i)
+			if f.Tag.Get("json") != "-" && (f.IsExported() || f.Anonymous) && !validText(v.Field(i)) {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+// mayHoldText tells whether a value of the type can be or hold text, to save the
+// walk over long lists of numbers.
+func mayHoldText(t reflect.Type) bool {
+	switch t.Kind() {
+	case reflect.String, reflect.Pointer, reflect.Interface, reflect.Slice, reflect.Array, reflect.Map, reflect.Struct:
+		return true
+	}
+	return reflect.PointerTo(t).Implements(marshaler) || reflect.PointerTo(t).Implements(textMarshaler)
+}
+
+var (
+	marshaler     = reflect.TypeFor[json.Marshaler]()         // immutable
+	textMarshaler = reflect.TypeFor[encoding.TextMarshaler]() // immutable
+)
+
+// encodesItself tells whether encoding/json calls a method of v for its encoding.
+func encodesItself(v reflect.Value) bool {
+	t := v.Type()
+	if !v.CanInterface() || v.Kind() == reflect.Interface {
+		return false
+	}
+	if t.Implements(marshaler) || t.Implements(textMarshaler) {
+		return v.Kind() != reflect.Pointer || !v.IsNil()
+	}
+	return v.CanAddr() && encodesItself(v.Addr())
+}
+
+// validMarshaled tells whether the method that encodes v writes UTF-8.
+func validMarshaled(v reflect.Value) bool {
+	if !v.Type().Implements(marshaler) && !v.Type().Implements(textMarshaler) {
+		v = v.Addr()
+	}
+	var b []byte
+	var err error
+	switch m := v.Interface().(type) {
+	case json.Marshaler:
+		b, err = m.MarshalJSON()
+	case encoding.TextMarshaler:
+		b, err = m.MarshalText()
+	}
+	return err == nil && utf8.Valid(b)
 }
 
 func (jsonCodec) Decode(data []byte, rec any) error { return json.Unmarshal(data, rec) }

@@ -50,6 +50,19 @@ func TestJSONAppendsNothingOnError(t *testing.T) {
 	require.Equal(t, "before", string(got))
 }
 
+type inner struct{ Name string }
+
+type outer struct{ inner }
+
+// badText and badJSON encode themselves as what is not UTF-8.
+type badText struct{}
+
+func (badText) MarshalText() ([]byte, error) { return []byte("\xff\ufffd"), nil }
+
+type badJSON int
+
+func (*badJSON) MarshalJSON() ([]byte, error) { return []byte("\"\xff\ufffd\""), nil }
+
 // JSON replaces text that is not UTF-8. Such a record is refused, for its
 // entries, even its id, would say something else than what is read back.
 func TestJSONRefusesWhatItWouldAlter(t *testing.T) {
@@ -78,6 +91,46 @@ func TestJSONRefusesWhatItWouldAlter(t *testing.T) {
 		got, err := docs.Get(t.Context(), db, d.ID)
 		require.NoError(t, err)
 		require.Equal(t, d.ID, got.ID)
+	}
+	text := func(s string) *string { return &s }
+	for name, bad := range map[string]any{
+		"pointer":    &struct{ P **string }{func() **string { p := text("\xff"); return &p }()},
+		"map key":    &map[string]int{"\xff": 1},
+		"map value":  &map[string][]string{"a": {"b", "\xff"}},
+		"any":        &struct{ A any }{[1]any{"\xff"}},
+		"embedded":   &struct{ outer }{outer{inner{Name: "\xff"}}},
+		"text":       &struct{ T badText }{},
+		"own JSON":   &struct{ T []badJSON }{[]badJSON{1}},
+		"raw":        &struct{ R json.RawMessage }{json.RawMessage("\"\xff\"")},
+		"with sound": &struct{ A, B string }{"\ufffd", "\xff"},
+	} {
+		got, err := tito.JSON().Append([]byte("before"), bad)
+		require.ErrorIs(t, err, tito.ErrInvalid, name)
+		require.Equal(t, "before", string(got), name)
+	}
+	for name, good := range map[string]any{
+		"not stored": &struct {
+			A      string `json:"-"`
+			B      string
+			hidden string
+		}{"\xff", "\ufffd", "\xff"},
+		"bytes": &struct {
+			A []byte
+			B [2]byte
+			C string
+		}{[]byte("\xff"), [2]byte{0xff}, "\ufffd"},
+		"nil": &struct {
+			P *string
+			A any
+			M map[string]string
+			T *badText
+			C string
+		}{C: "\ufffd"},
+		"embedded": &struct{ outer }{outer{inner{Name: "\ufffd"}}},
+		"escape":   &struct{ A string }{`\ufffd`},
+	} {
+		_, err := tito.JSON().Append(nil, good)
+		require.NoError(t, err, name)
 	}
 	b, err := tito.JSON().Append([]byte("before"), &struct{ Raw json.RawMessage }{json.RawMessage(`"\ufffd"`)})
 	require.NoError(t, err)
