@@ -61,7 +61,7 @@ var (
 
 	// ErrUnknownCodec: a row, or an event's image, was encoded by a codec that the
 	// program does not have. It wraps ErrDecode.
-	ErrUnknownCodec = fmt.Errorf("%w: unknown codec", ErrDecode)
+	ErrUnknownCodec = fmt.Errorf("%w: no codec", ErrDecode)
 
 	// ErrNewerSchema: the row was written under a newer Schema.Version than
 	// the program declares.

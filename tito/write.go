@@ -130,6 +130,7 @@ func (t *Table[T, ID]) DeleteMany(ctx context.Context, tx *Tx, ids []ID, o *Writ
 	if err := o.noExpect(); err != nil {
 		return 0, err
 	}
+	w.batch.Grow(len(ids), nil)
 	for _, id := range ids {
 		w.remove(id, record.Anything)
 	}
@@ -200,6 +201,7 @@ func (t *Table[T, ID]) writeMany(ctx context.Context, tx *Tx, recs []*T, demand 
 	if len(recs) == 0 {
 		return nil, nil
 	}
+	w.batch.Grow(len(recs), w.b.Layout)
 	stored := make([]*T, len(recs))
 	for i, rec := range recs {
 		if stored[i], err = w.store(rec, demand); err != nil {

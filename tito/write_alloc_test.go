@@ -67,9 +67,9 @@ func TestAllocationsOfWrites(t *testing.T) {
 		{"patch", 39, 71, patch(func(u *benchUser) { u.Name = "changed" })},
 		{"patch unique", 46, 78, patch(func(u *benchUser) { u.Email = "changed" })},
 		{"delete", 18, 50, func(t users, tx *tito.Tx) error { return t.Delete(ctx, tx, ids[0], nil) }},
-		{"create many", 183, 247, many(users.CreateMany, fresh)},
-		{"update many", 212, 404, many(users.UpdateMany, indexed)},
-		{"delete many", 128, 313, func(t users, tx *tito.Tx) error { _, err := t.DeleteMany(ctx, tx, ids, nil); return err }},
+		{"create many", 176, 240, many(users.CreateMany, fresh)},
+		{"update many", 205, 397, many(users.UpdateMany, indexed)},
+		{"delete many", 124, 309, func(t users, tx *tito.Tx) error { _, err := t.DeleteMany(ctx, tx, ids, nil); return err }},
 		{"nothing", 4, 4, func(users, *tito.Tx) error { return nil }},
 		{"get", 20, 20, func(t users, tx *tito.Tx) error { _, err := t.Get(ctx, tx, ids[0]); return err }},
 	} {

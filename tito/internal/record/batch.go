@@ -3,6 +3,7 @@ package record
 import (
 	"context"
 	"errors"
+	"slices"
 
 	"github.com/tito-db/tito-go/kv"
 )
@@ -69,6 +70,22 @@ func (b *Batch) Reset(tx *kv.Txn, changes *Changes) {
 	b.tx, b.changes, b.loaded, b.byKey, b.values = tx, changes, false, nil, nil
 	b.entries, b.keys, b.owners, b.wants = b.entries[:0], b.keys[:0], b.owners[:0], b.wants[:0]
 	b.arena, b.rows = b.arena[:0], b.rows[:0]
+}
+
+// Grow makes room for n mutations: of rows that have an entry in each index of l, or,
+// if l is nil, of rows that go.
+func (b *Batch) Grow(n int, l *Layout) {
+	unique := 0
+	if l != nil {
+		for i := range l.Indexes {
+			if l.Indexes[i].Unique {
+				unique++
+			}
+		}
+		b.entries = slices.Grow(b.entries, n*len(l.Indexes))
+	}
+	b.Mutations = slices.Grow(b.Mutations, n)
+	b.keys, b.owners = slices.Grow(b.keys, n*(1+unique)), slices.Grow(b.owners, n*unique)
 }
 
 // RowKey returns memory that begins with the prefix of the table's row keys, for the
