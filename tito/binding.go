@@ -39,7 +39,7 @@ func newBindings(c *catalog.Snapshot, tables []AnyTable, declared []catalog.Tabl
 
 // bind returns what tx knows of the table.
 func (t *Table[T, ID]) bind(tx *Tx) (*binding, error) {
-	b := tx.state.bindings[t]
+	b := tx.bindings[t]
 	if b == nil {
 		return nil, fmt.Errorf("%w: %q", ErrNotRegistered, t.name)
 	}

@@ -44,6 +44,7 @@ type DB struct {
 	byName   map[string]AnyTable
 	bindings atomic.Pointer[bindings] // of transactions to come
 	stale    atomic.Uint64
+	txKey    any // a txKey
 }
 
 // Open registers the tables with the store, in one transaction: tables that it
@@ -62,6 +63,7 @@ func Open(ctx context.Context, store *kv.Store, o *Options, tables ...AnyTable) 
 	if err := layout.CheckPrefix(db.opts.Prefix); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrOptions, err)
 	}
+	db.txKey = txKey(db.opts.Prefix)
 	var err error
 	if db.queue, err = openQueue(store, &db.opts); err != nil {
 		return nil, err

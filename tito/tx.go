@@ -11,19 +11,23 @@ import (
 // Tx is a transaction on a DB. Like the kv.Txn beneath it, it is for one
 // goroutine.
 type Tx struct {
-	db    *DB
-	kv    *kv.Txn
-	state *txState
+	db       *DB
+	kv       *kv.Txn
+	bindings bindings // of all that is done through the Tx
+	state    *txState
 }
 
-// txState is what a DB keeps with a transaction. There is one, whoever asks for the
-// Tx, so that each use of the transaction knows of the others' changes.
+// txState is what the DBs of one prefix keep with a transaction: they share their
+// rows, so each use of the transaction has to know of the others' changes.
 type txState struct {
-	tx       Tx
-	bindings bindings // of all that is done through the transaction
-	changes  record.Changes
-	spare    *scratch // nil while a call uses it
+	first   Tx
+	others  []*Tx // of further DBs of the prefix
+	changes record.Changes
+	spare   *scratch // nil while a call uses it
 }
+
+// txKey is the key of a txState: the prefix of its DBs.
+type txKey string
 
 // scratch is memory that the calls of a transaction which write use one after the
 // other. A call within a call, from a function of the program, takes another.
@@ -86,12 +90,26 @@ func (db *DB) Begin(ctx context.Context, o *kv.TxnOptions) (*Tx, error) {
 // others commit together. It must be a transaction of the DB's store. For one
 // transaction it always returns the same Tx.
 func (db *DB) Tx(t *kv.Txn) *Tx {
-	s := t.Attach(db, func() kv.Attached {
-		s := &txState{bindings: *db.bindings.Load()}
-		s.tx = Tx{db: db, kv: t, state: s}
+	s := t.Attach(db.txKey, func() kv.Attached {
+		s := &txState{}
+		s.first = db.newTx(t, s)
 		return s
-	})
-	return &s.(*txState).tx
+	}).(*txState)
+	if s.first.db == db {
+		return &s.first
+	}
+	for _, tx := range s.others {
+		if tx.db == db {
+			return tx
+		}
+	}
+	tx := db.newTx(t, s)
+	s.others = append(s.others, &tx)
+	return &tx
+}
+
+func (db *DB) newTx(t *kv.Txn, s *txState) Tx {
+	return Tx{db: db, kv: t, bindings: *db.bindings.Load(), state: s}
 }
 
 // KV returns the store's transaction.

@@ -67,7 +67,7 @@ func TestWritesWithinWrites(t *testing.T) {
 	for outer, write := range outers {
 		for _, hook := range hooks {
 			for _, same := range []bool{false, true} { // the inner call writes a row of the outer one
-				for _, joined := range []bool{false, true} { // through a Tx of its own
+				for _, joined := range []bool{false, true} { // through another DB of the prefix
 					if hook == "Patch" && outer != "patch" {
 						continue
 					}
@@ -126,7 +126,9 @@ func testWriteWithinWrite(t *testing.T, hook, outer string,
 		called = true
 		in := tx
 		if joined {
-			in = db.Tx(tx.KV())
+			second, err := tito.Open(context.Background(), db.Store(), nil, nests)
+			require.NoError(t, err)
+			in = second.Tx(tx.KV())
 		}
 		id := "inner"
 		if same {

@@ -41,7 +41,7 @@ func TestPatchNoticesWritesWithinIt(t *testing.T) {
 			return nil
 		},
 	} {
-		for _, joined := range []bool{false, true} { // interfere in another Tx of the transaction
+		for _, joined := range []bool{false, true} { // interfere through another DB of the prefix
 			for _, written := range []bool{false, true} { // the transaction wrote the row before
 				t.Run(fmt.Sprintf("%s, joined %t, written %t", name, joined, written), func(t *testing.T) {
 					db := openDocs(t, memoryStore, nil)
@@ -56,7 +56,12 @@ func TestPatchNoticesWritesWithinIt(t *testing.T) {
 						}
 						other := tx
 						if joined {
-							other = db.Tx(tx.KV())
+							second, err := tito.Open(ctx, db.Store(), nil, docs)
+							require.NoError(t, err)
+							other = second.Tx(tx.KV())
+							require.NotSame(t, tx, other)
+							require.Same(t, other, second.Tx(tx.KV()))
+							require.Same(t, tx, db.Tx(tx.KV()))
 						}
 						_, err := docs.Patch(ctx, tx, "a", func(d *Doc) error {
 							d.Email = "4"
