@@ -39,17 +39,17 @@ func TestChaos(t *testing.T) {
 type chaos struct {
 	*cluster
 	rng    *rand.Rand
-	kinds  map[laneID]kind
+	kinds  map[partitionID]kind
 	alive  []*proc // not dead
 	paused map[*proc]bool
 	names  int
 }
 
 func newChaos(c *cluster, seed uint64) *chaos {
-	x := &chaos{cluster: c, rng: rand.New(rand.NewPCG(seed, 0)), kinds: map[laneID]kind{}, paused: map[*proc]bool{}}
+	x := &chaos{cluster: c, rng: rand.New(rand.NewPCG(seed, 0)), kinds: map[partitionID]kind{}, paused: map[*proc]bool{}}
 	for _, topic := range []string{"a", "b"} {
 		for _, group := range []string{"g", "h"} {
-			x.kinds[laneID{topic, group, 0}] = kinds[x.rng.IntN(len(kinds))]
+			x.kinds[partitionID{topic, group, 0}] = kinds[x.rng.IntN(len(kinds))]
 		}
 	}
 	if x.rng.IntN(2) == 0 {
@@ -118,21 +118,21 @@ func (x *chaos) end() {
 	p := x.proc("last")
 	for _, topic := range []string{"a", "b"} {
 		for _, group := range []string{"g", "h"} {
-			p.work(x.kinds[laneID{topic, group, 0}], queue.Subscription{Topic: topic, Group: group})
+			p.work(x.kinds[partitionID{topic, group, 0}], queue.Subscription{Topic: topic, Group: group})
 		}
 	}
 	x.wait(takeover + settling + 2*time.Minute) // a slow handler's timeout, and a pause
 	x.record.lasts = nil
-	for lane, kind := range x.kinds {
-		s := x.stats(lane.topic, lane.group)
-		require.Zero(x, s.Lag(), "%+v", lane)
+	for partition, kind := range x.kinds {
+		s := x.stats(partition.topic, partition.group)
+		require.Zero(x, s.Lag(), "%+v", partition)
 		require.Zero(x, s.Dead)
 		for _, p := range x.procs {
 			x.record.trust(p.name)
 		}
-		x.settled(lane.topic, lane.group)
+		x.settled(partition.topic, partition.group)
 		if kind == tx || kind == txBatch {
-			require.Equal(x, int(s.Events)+x.partitions, x.effects(lane.group, lane.topic))
+			require.Equal(x, int(s.Events)+x.partitions, x.effects(partition.group, partition.topic))
 		}
 	}
 	require.Len(x, x.record.where, x.record.published)
@@ -144,9 +144,9 @@ func (x *chaos) join() {
 	}
 	x.names++
 	p := x.proc(fmt.Sprint(x.names))
-	for lane, kind := range x.kinds {
+	for partition, kind := range x.kinds {
 		if x.rng.IntN(3) > 0 || len(x.alive) == 0 {
-			p.work(kind, queue.Subscription{Topic: lane.topic, Group: lane.group})
+			p.work(kind, queue.Subscription{Topic: partition.topic, Group: partition.group})
 		}
 	}
 	x.alive = append(x.alive, p)

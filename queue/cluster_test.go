@@ -297,8 +297,8 @@ type record struct {
 
 	mu       sync.Mutex
 	runs     map[eventID][]string // the processes that began to handle it, in order
-	last     map[laneID]uint64    // the newest event that was handled to its end
-	busy     map[laneID]string    // who is at it
+	last     map[partitionID]uint64    // the newest event that was handled to its end
+	busy     map[partitionID]string    // who is at it
 	excused  map[string]bool      // processes that were paused or died once
 	repeated int                  // events that were begun again
 	block    map[string]chan struct{}
@@ -307,20 +307,20 @@ type record struct {
 	lasts    func() time.Duration // how long a handler takes; nil is no time
 }
 
-type laneID struct {
+type partitionID struct {
 	topic, group string
 	partition    int
 }
 
 type eventID struct {
-	laneID
+	partitionID
 	seq uint64
 }
 
 func newRecord(t *testing.T) *record {
 	r := &record{t: t, excused: map[string]bool{}, block: map[string]chan struct{}{}, blocked: map[string]int{}}
 	r.where = map[string]string{}
-	r.runs, r.last, r.busy = map[eventID][]string{}, map[laneID]uint64{}, map[laneID]string{}
+	r.runs, r.last, r.busy = map[eventID][]string{}, map[partitionID]uint64{}, map[partitionID]string{}
 	return r
 }
 
@@ -330,9 +330,9 @@ func (r *record) forgive(name string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.excused[name] = true
-	for lane, by := range r.busy {
+	for partition, by := range r.busy {
 		if by == name {
-			delete(r.busy, lane)
+			delete(r.busy, partition)
 		}
 	}
 }
@@ -409,8 +409,8 @@ func (r *record) begin(name, group string, events []*queue.Event) (gate chan str
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for i, ev := range events {
-		lane := laneID{ev.Topic, group, ev.Partition}
-		id := eventID{lane, ev.Seq}
+		partition := partitionID{ev.Topic, group, ev.Partition}
+		id := eventID{partition, ev.Seq}
 		at := fmt.Sprint(ev.Topic, ev.Partition, ev.Seq)
 		if was, ok := r.where[string(ev.Payload)]; ok && was != at {
 			r.t.Errorf("event %s has two positions: %s and %s", ev.Payload, was, at)
@@ -421,17 +421,17 @@ func (r *record) begin(name, group string, events []*queue.Event) (gate chan str
 		}
 		r.runs[id] = append(r.runs[id], name)
 		if r.excused[name] {
-			r.last[lane] = max(r.last[lane], ev.Seq)
+			r.last[partition] = max(r.last[partition], ev.Seq)
 			continue
 		}
-		if by := r.busy[lane]; by != "" && i == 0 {
+		if by := r.busy[partition]; by != "" && i == 0 {
 			r.t.Errorf("%s begins with %+v while %s is at it", name, id, by)
 		}
-		r.busy[lane] = name
-		if before := r.last[lane]; i == 0 && ev.Seq > before+1 {
+		r.busy[partition] = name
+		if before := r.last[partition]; i == 0 && ev.Seq > before+1 {
 			r.t.Errorf("%s begins with %+v after %d", name, id, before)
 		}
-		r.last[lane] = max(r.last[lane], ev.Seq)
+		r.last[partition] = max(r.last[partition], ev.Seq)
 	}
 	gate = r.block[name]
 	if gate != nil {
@@ -444,9 +444,9 @@ func (r *record) end(name, group string, events []*queue.Event) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for _, ev := range events {
-		lane := laneID{ev.Topic, group, ev.Partition}
-		if r.busy[lane] == name {
-			delete(r.busy, lane)
+		partition := partitionID{ev.Topic, group, ev.Partition}
+		if r.busy[partition] == name {
+			delete(r.busy, partition)
 		}
 	}
 }

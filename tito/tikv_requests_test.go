@@ -153,10 +153,10 @@ func (m *requestMeter) expect(t *testing.T, want requests, prepare, fn func()) {
 	var got requests
 	for try := range tries {
 		prepare()
-		m.hush(try)
+		m.settle(try)
 		before := m.counts()
 		fn()
-		m.hush(try)
+		m.settle(try)
 		if got = m.counts().less(before); maps.Equal(got, want) {
 			return
 		}
@@ -164,9 +164,9 @@ func (m *requestMeter) expect(t *testing.T, want requests, prepare, fn func()) {
 	require.Equal(t, want.String(), got.String())
 }
 
-// hush returns when nothing has been sent for a while, which is longer with each
+// settle returns when nothing has been sent for a while, which is longer with each
 // try: who knows how slow the machine is?
-func (m *requestMeter) hush(try int) {
+func (m *requestMeter) settle(try int) {
 	while := 20 * time.Millisecond << try
 	for before := requests(nil); !maps.Equal(before, m.counts()); <-time.After(while) {
 		before = m.counts()
