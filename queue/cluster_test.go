@@ -296,11 +296,11 @@ type record struct {
 	published int
 
 	mu       sync.Mutex
-	runs     map[eventID][]string // the processes that began to handle it, in order
-	last     map[partitionID]uint64    // the newest event that was handled to its end
-	busy     map[partitionID]string    // who is at it
-	excused  map[string]bool      // processes that were paused or died once
-	repeated int                  // events that were begun again
+	runs     map[eventID][]string   // the processes that began to handle it, in order
+	last     map[partitionID]uint64 // the newest event that was handled to its end
+	busy     map[partitionID]string // who is at it
+	excused  map[string]bool        // processes that were paused or died once
+	repeated int                    // events that were begun again
 	block    map[string]chan struct{}
 	blocked  map[string]int
 	where    map[string]string    // payload: where in the log it lies
