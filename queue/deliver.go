@@ -326,6 +326,9 @@ func (j *job) deliverTx(parts []group.Part) (delivery, error) {
 			}
 			return nil
 		})
+		if p := (*PanicError)(nil); handlerErr == nil && errors.As(err, &p) {
+			handlerErr, err = err, errPanicked // a function that the handler gave to kv.Txn.BeforeCommit
+		}
 		panicked := errors.Is(err, errPanicked)
 		if handlerErr != nil && !panicked && !errors.Is(err, handlerErr) {
 			handlerErr = nil // it was of an earlier try, after which no other could begin
@@ -358,23 +361,33 @@ func (j *job) deliverTx(parts []group.Part) (delivery, error) {
 	}
 }
 
-// runTx is kv.Store.Run, which lives when a function panics that a handler has given
-// to kv.Txn.OnCommit: what was committed is done.
+// runTx is kv.Store.Run, which lives when the commit panics. If a function panics that
+// a handler has given to kv.Txn.OnCommit, what was committed is done. Before that it is
+// a function given to kv.Txn.BeforeCommit, or the error that such a function returned,
+// and runTx returns a PanicError.
 func (j *job) runTx(o *kv.TxnOptions, fn func(tx *kv.Txn) error) (err error) {
-	var last *kv.Txn
+	var committing *kv.Txn // nil while fn runs, which lives when a handler panics
 	defer func() {
-		if last == nil || last.CommitVersion() == 0 {
+		if committing == nil {
 			return
 		}
-		if p := recover(); p != nil {
+		switch p := recover(); {
+		case p == nil:
+		case committing.CommitVersion() == 0:
+			err = panicked(p)
+		default:
 			j.w.q.log.Error("queue: a function given to OnCommit panicked", "topic", j.w.s.Topic, "group", j.w.s.Group,
 				"panic", p, "stack", string(debug.Stack()))
 			err = nil
 		}
 	}()
 	return j.w.q.store.Run(j.w.ctx, o, func(tx *kv.Txn) error {
-		last = tx
-		return fn(tx)
+		committing = nil
+		err := fn(tx)
+		if err == nil {
+			committing = tx
+		}
+		return err
 	})
 }
 

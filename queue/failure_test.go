@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"strings"
 	"sync"
@@ -415,6 +416,46 @@ func TestFailureOnCommitPanics(t *testing.T) {
 				require.Equal(b, queue.Stats{Events: 3, Done: 3}, b.stats())
 			})
 		})
+	}
+}
+
+// A panic of a function that a handler has given to BeforeCommit is the handler's, and
+// so is one of an error that such a function returns.
+func TestFailureBeforeCommitPanics(t *testing.T) {
+	for name, fn := range map[string]func(context.Context) error{
+		"panic":      func(context.Context) error { panic(kv.ErrUnavailable) },
+		"nil error":  func(context.Context) error { return (*fs.PathError)(nil) },
+		"its result": func(context.Context) error { return errors.New("refused") },
+	} {
+		for _, kind := range []string{"tx", "txbatch"} {
+			t.Run(kind+" "+name, func(t *testing.T) {
+				inBubble(t, nil, func(b *bubble) {
+					one := func(tx *kv.Txn, evs ...*queue.Event) error {
+						b.note(evs...)
+						if string(evs[0].Payload) == "1" {
+							tx.BeforeCommit(fn)
+						}
+						return nil
+					}
+					s := queue.Subscription{TxHandler: func(_ context.Context, tx *kv.Txn, ev *queue.Event) error { return one(tx, ev) }}
+					if kind == "txbatch" {
+						s = queue.Subscription{TxBatchHandler: func(_ context.Context, tx *kv.Txn, evs []*queue.Event) error { return one(tx, evs...) }}
+					}
+					s.MaxAttempts = 2
+					b.publish("k", "1", "2")
+					stop := b.run(s)
+					b.pass(time.Minute)
+					require.NoError(b, stop())
+					want := "1/1 1/2 2/1"
+					if kind == "txbatch" {
+						want = "1/1 2/1 " + want // together at first
+					}
+					require.Equal(b, want, b.handled())
+					require.Len(b, b.letters(), 1)
+					require.Equal(b, queue.Stats{Events: 2, Done: 2, Dead: 1}, b.stats())
+				})
+			})
+		}
 	}
 }
 
