@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 
-	"github.com/tito-db/tito-go/kv"
 	"github.com/tito-db/tito-go/kv/memory"
 	"github.com/tito-db/tito-go/queue"
 	"github.com/tito-db/tito-go/tito"
@@ -19,20 +18,16 @@ var Invoices = tito.Define(tito.Schema[Invoice, string]{
 
 // bill writes an invoice for each new order until ctx ends, and calls billed after each.
 func bill(ctx context.Context, db *tito.DB, billed func()) error {
-	worker, err := db.Queue().Subscribe(queue.Subscription{
-		Topic: "order",
-		Group: "billing",
-		TxHandler: func(ctx context.Context, txn *kv.Txn, ev *queue.Event) error {
-			order, err := Orders.ParseEvent(ev)
-			if err != nil || order.Operation != tito.OpInsert {
-				return err
+	worker, err := Orders.Consume(db, queue.Subscription{Topic: "order", Group: "billing"},
+		func(ctx context.Context, tx *tito.Tx, order *tito.Change[Order, string]) error {
+			if order.Operation != tito.OpInsert {
+				return nil
 			}
-			txn.OnCommit(billed)
+			tx.KV().OnCommit(billed)
 			invoice := &Invoice{OrderID: order.ID, Customer: order.After.Customer}
-			_, err = Invoices.Create(ctx, db.Tx(txn), invoice, nil) // commits with the group's progress
+			_, err := Invoices.Create(ctx, tx, invoice, nil) // commits with the group's progress
 			return err
-		},
-	})
+		})
 	if err != nil {
 		return err
 	}

@@ -52,6 +52,8 @@
 // driver.go is what an engine has to supply. store.go opens and ends
 // transactions, txn.go is one transaction, writeset.go its pending writes,
 // cursor.go the merge of both, attach.go what layers keep with a transaction,
-// update.go the retry loop. What the embedded drivers share is in internal/occ
-// and internal/settings.
+// update.go the retry loop. errors.go says which errors there are and which of a
+// driver's leave a commit unknown, intercept.go watches a driver's calls. What the
+// embedded drivers share is in internal/occ, the check for conflicts, and
+// internal/settings, the format and the numbers of a store.
 package kv

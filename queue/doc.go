@@ -118,14 +118,14 @@
 //
 // message.go is what is published, queue.go publishes it. subscription.go is what
 // a user says of a worker; worker.go starts and ends its parts, deliver.go hands
-// events to handlers, outcome.go decides what becomes of one that failed. feed.go
-// is what the workers on one topic share. topic.go and group.go are handles for
-// operators, with stats.go and deadletter.go.
+// events to handlers, outcome.go decides what becomes of one that failed: how long
+// it waits, and when it is a dead letter. feed.go is what the workers on one topic
+// share. topic.go and group.go are handles for operators, with stats.go.
 //
 // internal/eventlog is the log: its rows, the inbox, and the sequencer that gives
 // events their positions. internal/group is how a worker takes part in a group: begin
 // with its partition.go, the state machine of one partition, then scheduler.go,
 // fetcher.go with claim.go, and checkpointer.go. internal/cluster divides the work
-// among processes. Beneath them internal/access repeats calls of the store and
-// waits, and internal/keyhash places keys.
+// among processes, and knows which of them live. Beneath them internal/access repeats
+// calls of the store and waits, and internal/keyhash hashes keys.
 package queue

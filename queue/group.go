@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"iter"
+	"time"
 
 	"github.com/tito-db/tito-go/internal/layout"
 	"github.com/tito-db/tito-go/kv"
@@ -62,6 +63,14 @@ func (g Group) done(ctx context.Context, tx *kv.Txn, partitions int) (done uint6
 		done += cp.Floor
 	}
 	return done, nil
+}
+
+// DeadLetter is an event that a group has given up: it failed MaxAttempts times,
+// or its handler returned Cancel. It stays in the store; nothing removes it yet.
+type DeadLetter struct {
+	Event  *Event
+	Reason string    // of the last failure, at most 1 KiB of it
+	At     time.Time // when it was given up, by the clock of the process that did
 }
 
 // DeadLetters walks what the group has given up in the topic, by partition and

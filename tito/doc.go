@@ -73,11 +73,13 @@
 // relation.go for its parts. db.go opens a store, and binding.go keeps what its catalogue
 // says of the declarations; tx.go is a transaction. write.go has the calls that change
 // rows, prepare.go makes mutations of their records, publish.go the events that follow.
-// query.go finds rows, condition.go makes the ranges that conditions stand for, page.go
-// the cursors. event.go is what events say, eventvalue.go how they are stored, consume.go
-// the workers that get them.
+// read.go reads rows by id. query.go finds rows, condition.go makes the ranges that
+// conditions stand for, plan.go what a walk needs of a query, page.go the cursors.
+// event.go is what events say, eventvalue.go how they are stored, consume.go the workers
+// that get them.
 //
 // What needs no types lies beneath: internal/record holds rows and entries as bytes and
-// the one way in which they change, internal/catalog what a store knows of its tables.
+// the one way in which they change, unique values among it; internal/scan walks entries
+// and reads the rows behind them; internal/catalog is what a store knows of its tables.
 // docs/format.md specifies the bytes.
 package tito

@@ -39,7 +39,8 @@
 //
 // # Reading the source
 //
-// pebble.go opens and closes, snapshot.go shares snapshots, txn.go is a transaction, cursor.go its cursor,
-// durable.go knows which commits a crash spares, format.go the driver's own
-// keys, fuse.go the file system.
+// options.go has Options, pebble.go opens and closes, snapshot.go shares snapshots,
+// txn.go is a transaction, cursor.go its cursor, durable.go knows which commits a crash
+// spares, format.go the driver's own keys, checkpoint.go copies an open store. fuse.go is
+// the file system, with private.go and ahead.go; log.go is what Pebble logs.
 package pebble

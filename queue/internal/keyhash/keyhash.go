@@ -1,5 +1,5 @@
-// Package keyhash is the hash that places keys: messages in shards and partitions,
-// and the work of a group on processes. docs/format.md specifies it.
+// Package keyhash is the hash by which others place keys: eventlog messages in
+// shards and partitions, cluster the work of a group on processes. docs/format.md specifies it.
 package keyhash
 
 // Of maps a message's key to the 64 bits that choose its shard and partition:

@@ -8,7 +8,8 @@
 //	plan.go      what is asked: a Plan, with the order of its answer
 //	position.go  where a page begins or ends in that order
 //	stream.go    the matching entries in order: a Stream, which is pulled
-//	rows.go      the rows behind them: Rows reads those of a chunk with one batch get
+//	rows.go      the rows behind them: Rows reads those of a chunk with one batch get,
+//	             and skips stale entries
 //	keys.go      their primary keys alone
 //
 // batch.go is the reading of rows whose keys are known, as relations need it.
