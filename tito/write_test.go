@@ -80,6 +80,42 @@ func TestPatchNoticesWritesWithinIt(t *testing.T) {
 	}
 }
 
+// Two databases of one store can have the same tables, and write through one
+// transaction.
+func TestPatchNoticesAnotherDB(t *testing.T) {
+	for _, written := range []bool{false, true} { // the transaction wrote the row before
+		for name, interfere := range map[string]func(ctx context.Context, tx *tito.Tx) error{
+			"update": func(ctx context.Context, tx *tito.Tx) error {
+				_, err := docs.Update(ctx, tx, &Doc{ID: "a", Email: "3"}, nil)
+				return err
+			},
+			"delete": func(ctx context.Context, tx *tito.Tx) error { return docs.Delete(ctx, tx, "a", nil) },
+		} {
+			t.Run(fmt.Sprintf("%s, written %t", name, written), func(t *testing.T) {
+				db := openDocs(t, memoryStore, nil)
+				other, err := tito.Open(t.Context(), db.Store(), nil, docs)
+				require.NoError(t, err)
+				update(t, db, func(ctx context.Context, tx *tito.Tx) {
+					_, err := docs.Create(ctx, tx, &Doc{ID: "a", Email: "1"}, nil)
+					require.NoError(t, err)
+				})
+				update(t, db, func(ctx context.Context, tx *tito.Tx) {
+					if written {
+						_, err := docs.Update(ctx, tx, &Doc{ID: "a", Email: "5"}, nil)
+						require.NoError(t, err)
+					}
+					_, err := docs.Patch(ctx, tx, "a", func(d *Doc) error {
+						d.Email = "4"
+						return interfere(ctx, other.Tx(tx.KV()))
+					}, nil)
+					require.ErrorIs(t, err, tito.ErrStale)
+				})
+				checkStore(t, db.Store(), "", docCheck)
+			})
+		}
+	}
+}
+
 // strict is a record with a relation and a Validate hook.
 type strict struct {
 	ID     string
