@@ -82,7 +82,8 @@ func validText(v reflect.Value) bool {
 		}
 	case reflect.Map:
 		for it := v.MapRange(); it.Next(); {
-			if !validText(it.Key()) || !validText(it.Value()) {
+			// A key of a string kind is written as it is, whatever methods it has.
+			if k := it.Key(); k.Kind() == reflect.String && !utf8.ValidString(k.String()) || !validText(k) || !validText(it.Value()) {
 				return false
 			}
 		}

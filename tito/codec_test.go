@@ -54,10 +54,14 @@ type inner struct{ Name string }
 
 type outer struct{ inner }
 
-// badText and badJSON encode themselves as what is not UTF-8.
+// badText and badJSON encode themselves as what is not UTF-8, soundText as what is.
 type badText struct{}
 
 func (badText) MarshalText() ([]byte, error) { return []byte("\xff\ufffd"), nil }
+
+type soundText string
+
+func (soundText) MarshalText() ([]byte, error) { return []byte("sound"), nil }
 
 type badJSON int
 
@@ -96,6 +100,7 @@ func TestJSONRefusesWhatItWouldAlter(t *testing.T) {
 	for name, bad := range map[string]any{
 		"pointer":    &struct{ P **string }{func() **string { p := text("\xff"); return &p }()},
 		"map key":    &map[string]int{"\xff": 1},
+		"text key":   &map[soundText]string{"\xff": "\ufffd"},
 		"map value":  &map[string][]string{"a": {"b", "\xff"}},
 		"any":        &struct{ A any }{[1]any{"\xff"}},
 		"embedded":   &struct{ outer }{outer{inner{Name: "\xff"}}},

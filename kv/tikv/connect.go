@@ -55,15 +55,19 @@ func connect(ctx context.Context, addrs []string, o *Options) (*connection, erro
 
 	life, end := context.WithCancel(context.WithoutCancel(ctx))
 	opened := context.AfterFunc(ctx, end)
+	giveUp := func() {
+		opened() // or a ctx that outlives this call would keep end
+		end()
+	}
 	points, err := newSafePoints(life, addrs, tlsConfig)
 	if err != nil {
-		end()
+		giveUp()
 		return nil, engine.CallError(ctx, err)
 	}
 	// A client of PD that finds no server does not clean up what it has begun. So
 	// connect makes sure first that a server answers.
 	if err := points.wait(ctx); err != nil {
-		end()
+		giveUp()
 		_ = points.Close()
 		return nil, points.unreachable(ctx, err)
 	}
@@ -74,7 +78,7 @@ func connect(ctx context.Context, addrs []string, o *Options) (*connection, erro
 		return nil, engine.CallError(ctx, ctx.Err())
 	}
 	if err != nil {
-		end()
+		giveUp()
 		_ = points.Close()
 		return nil, engine.CallError(ctx, err)
 	}
