@@ -14,6 +14,11 @@ type modelRun struct {
 	open    [slots]*modelTxn
 	state   map[string]string
 	commits []modelCommit
+	begun   int // transactions so far
+
+	// servers: the store keeps its keys on several servers; see mayMeet.
+	servers bool
+	refused []*modelTxn
 
 	// either is set by a commit whose outcome the contract leaves open.
 	either bool
@@ -25,6 +30,7 @@ type modelTxn struct {
 	readOnly   bool
 	snapshot   map[string]string
 	began      int               // commits before it
+	number     int               // of the transaction, in the order in which they began
 	own        map[string]string // "" for a delete
 	locked     map[string]bool
 	savepoints []*modelSavepoint
@@ -59,8 +65,9 @@ func (m *modelRun) do(number int, s step, got string) string {
 		t = &modelTxn{
 			readOnly: s.readOnly(),
 			snapshot: maps.Clone(m.state), began: len(m.commits),
-			own: map[string]string{}, locked: map[string]bool{},
+			own: map[string]string{}, locked: map[string]bool{}, number: m.begun,
 		}
+		m.begun++
 		m.open[s.slot] = t
 		if s.call == callBegin {
 			return "ok"
@@ -96,8 +103,9 @@ func (m *modelRun) commit(t *modelTxn, got string) string {
 			bothLock = bothLock || other.locked[k]
 		}
 	}
-	m.either = !conflict && bothLock
+	m.either = !conflict && (bothLock || m.servers && slices.ContainsFunc(m.refused, t.mayMeet))
 	if conflict || m.either && got == "conflict" {
+		m.refused = append(m.refused, t)
 		return "conflict"
 	}
 	c := modelCommit{map[string]bool{}, t.locked}
@@ -112,6 +120,29 @@ func (m *modelRun) commit(t *modelTxn, got string) string {
 	}
 	m.commits = append(m.commits, c)
 	return "ok"
+}
+
+// mayMeet tells whether a refused transaction may stand in the way of t: it touched
+// other keys beside one that t touches, and began after t. A store that keeps keys on
+// several servers (TiKV's regions) asks these at the same time. If one server refuses,
+// another may have marked its keys with the start of the refused transaction already,
+// and the mark of its rollback conflicts with transactions that began before.
+func (t *modelTxn) mayMeet(refused *modelTxn) bool {
+	if refused.number < t.number || len(refused.own)+len(refused.locked) < 2 {
+		return false
+	}
+	touches := func(k string) bool { _, wrote := refused.own[k]; return wrote || refused.locked[k] }
+	for k := range t.own {
+		if touches(k) {
+			return true
+		}
+	}
+	for k := range t.locked {
+		if touches(k) {
+			return true
+		}
+	}
+	return false
 }
 
 // sees returns the snapshot under the transaction's own writes.

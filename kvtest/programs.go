@@ -40,6 +40,7 @@ func (f *fixture) programs(reopens bool) {
 // runProgram returns where the store departs from the reference.
 func (f *fixture) runProgram(p program) error {
 	store, model := newStoreRun(f), newModelRun()
+	model.servers = f.store.Info().Shared
 	defer store.close()
 	for n, s := range p {
 		got := store.do(n, s)
@@ -72,6 +73,7 @@ func Differential(t *testing.T, a, b Harness) {
 // differ returns where two stores depart from one another.
 func differ(fa, fb *fixture, p program) error {
 	a, b, model := newStoreRun(fa), newStoreRun(fb), newModelRun()
+	model.servers = fa.store.Info().Shared || fb.store.Info().Shared
 	defer a.close()
 	defer b.close()
 	for n, s := range p {

@@ -47,6 +47,36 @@ func TestProgramsAreVaried(t *testing.T) {
 	}
 }
 
+// On a store of several servers a transaction that was refused may stand in the way of
+// one that began before it and shares a key with it, and of no other.
+func TestModelOfRefusedTransactions(t *testing.T) {
+	txn := func(number int, locks ...string) *modelTxn {
+		t := &modelTxn{number: number, own: map[string]string{"x": "1"}, locked: map[string]bool{}}
+		for _, k := range locks {
+			t.locked[k] = true
+		}
+		return t
+	}
+	for name, c := range map[string]struct {
+		servers bool
+		number  int
+		key     string
+		want    string
+	}{
+		"older":          {true, 1, "b", "conflict"},
+		"younger":        {true, 3, "b", "ok"},
+		"of another key": {true, 1, "c", "ok"},
+		"on one server":  {false, 1, "b", "ok"},
+	} {
+		m := newModelRun()
+		m.servers = c.servers
+		m.refused = []*modelTxn{txn(2, "a", "b")}
+		mine := &modelTxn{number: c.number, own: map[string]string{c.key: "1"}, locked: map[string]bool{}}
+		require.Equal(t, c.want, m.commit(mine, "conflict"), name)
+		require.Equal(t, c.want == "conflict", m.either, name)
+	}
+}
+
 // FuzzPrograms runs the programs that bytes spell, on the memory driver.
 func FuzzPrograms(f *testing.F) {
 	f.Add([]byte{})

@@ -35,8 +35,9 @@
 // They are kv's. Transactions are TiKV's optimistic ones: they read at one
 // timestamp of PD's, lock nothing until they commit, and the first committer
 // wins. One is refused, too, where it meets the lock of a later transaction that
-// is about to commit, though that may fail in the end. kv.Txn.Lock costs no
-// request; it goes along with the commit. A commit that is acknowledged is on
+// is about to commit, though that may fail in the end, or the mark that such a
+// transaction left in one region when another region refused it. kv.Txn.Lock costs
+// no request; it goes along with the commit. A commit that is acknowledged is on
 // the disks of a majority of the replicas, there is no kv.NoSync, and is seen by
 // every transaction that begins afterwards, in whatever process.
 //
